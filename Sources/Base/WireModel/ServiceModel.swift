@@ -1,0 +1,2 @@
+/// Placeholder: the wire helper writes it.
+public struct ServiceModel: Sendable { public init() {} }

@@ -1,0 +1,15 @@
+public import RegionKit
+
+/// What runs one operation: decoded and validated input in, output members out.
+public typealias OperationHandler = @Sendable ([String: WireValue], Call) async throws -> [String: WireValue]
+
+/// What a service registers with the gateway.
+public protocol ServiceModule: Sendable {
+  /// The trimmed model: every operation of the service, listed or not.
+  var model: ServiceModel { get }
+  /// The listed operations by name, from the generated `handlers(_:)` table.
+  var handlers: [String: OperationHandler] { get }
+  /// Which permissions an operation needs on which resources, decided before its handler runs. Empty only for operations that AWS
+  /// itself leaves open to every signed caller (e.g. `sts:GetCallerIdentity`).
+  func authorization(for operation: String, input: [String: WireValue], call: Call) async throws -> [AuthorizationRequest]
+}

@@ -1,0 +1,3 @@
+#ifndef CInstance_h
+#define CInstance_h
+#endif

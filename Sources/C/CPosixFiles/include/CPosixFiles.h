@@ -1,0 +1,3 @@
+#ifndef CPosixFiles_h
+#define CPosixFiles_h
+#endif

@@ -1,0 +1,3 @@
+#ifndef CProcess_h
+#define CProcess_h
+#endif

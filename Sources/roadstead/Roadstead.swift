@@ -1,0 +1,2 @@
+import ArgumentParser
+@main struct Roadstead: AsyncParsableCommand { mutating func run() async throws {} }
