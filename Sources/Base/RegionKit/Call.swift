@@ -11,13 +11,19 @@ public struct Principal: Sendable, Hashable, Codable {
   public let userId: String
   /// The access key that signed the call; nil for anonymous and service principals.
   public let accessKeyId: String?
-  /// For an assumed role: the role's own ARN. Policies attach to it.
+  /// For an assumed role: the role's own ARN. For a federated user: the ARN of the user or root that federated it. Policies attach
+  /// to it.
   public let roleARN: String?
-  /// A session policy passed to AssumeRole or GetFederationToken, JSON text.
+  /// Session policies passed to AssumeRole or GetFederationToken, JSON text: one policy document, or a list of documents and of ARNs of
+  /// managed policies.
   public let sessionPolicy: String?
+  /// Tags passed to AssumeRole or GetFederationToken; they win over the role's or user's own (`aws:PrincipalTag/…`).
+  public let sessionTags: [String: String]
+  /// When temporary credentials were issued (`aws:TokenIssueTime`); nil for long-term keys.
+  public let issuedAt: Date?
   public init(
     kind: Kind, account: AccountID, arn: String, userId: String, accessKeyId: String? = nil, roleARN: String? = nil,
-    sessionPolicy: String? = nil
+    sessionPolicy: String? = nil, sessionTags: [String: String] = [:], issuedAt: Date? = nil
   ) {
     self.kind = kind
     self.account = account
@@ -26,6 +32,8 @@ public struct Principal: Sendable, Hashable, Codable {
     self.accessKeyId = accessKeyId
     self.roleARN = roleARN
     self.sessionPolicy = sessionPolicy
+    self.sessionTags = sessionTags
+    self.issuedAt = issuedAt
   }
 }
 
@@ -64,7 +72,12 @@ public struct CallFacts: Sendable {
   public let sourceIP: String?
   public let userAgent: String?
   public let secureTransport: Bool
-  public init(time: Date, sourceIP: String?, userAgent: String?, secureTransport: Bool) {
+  /// The region of the credential scope (`aws:RequestedRegion`), when it is known.
+  public let requestedRegion: String?
+  public init(
+    time: Date, sourceIP: String?, userAgent: String?, secureTransport: Bool, requestedRegion: String? = nil
+  ) {
+    self.requestedRegion = requestedRegion
     self.time = time
     self.sourceIP = sourceIP
     self.userAgent = userAgent
