@@ -85,7 +85,7 @@ extension WireValue: WireConvertible {
 extension Optional: WireConvertible where Wrapped: WireConvertible {
   public init?(wire: WireValue?) {
     switch wire {
-    case nil, .null?: self = .some(nil)
+    case nil, .null?: self = .none
     default: self = Wrapped(wire: wire).map { .some($0) } ?? .none
     }
   }
