@@ -42,7 +42,7 @@ MEMBER_TRAITS = [
   "shape", "location", "locationName", "queryName", "flattened", "xmlAttribute", "xmlNamespace", "timestampFormat", "streaming",
   "idempotencyToken", "jsonvalue", "hostLabel", "eventpayload", "eventheader", "box",
 ]
-OPERATION_TRAITS = ["http", "input", "output", "errors", "authtype", "auth", "unsignedPayload", "httpChecksum", "httpChecksumRequired", "endpoint"]
+OPERATION_TRAITS = ["http", "input", "output", "errors", "authtype", "auth", "unsignedPayload", "httpChecksum", "httpChecksumRequired", "endpoint", "deprecated"]
 
 
 class Failure(Exception):
@@ -102,10 +102,21 @@ def trim_shape(shape):
   return out
 
 
-def trim_operation(operation, listed):
+def needs(model, operation):
+  """The headers and query keys that tell operations with the same method and path apart, for those without shapes."""
+  shape = model["shapes"].get(operation.get("input", {}).get("shape"), {})
+  for name in shape.get("required", []):
+    member = shape["members"][name]
+    if member.get("location") in ("header", "querystring"):
+      yield member["location"] + ":" + member["locationName"]
+
+
+def trim_operation(model, operation, listed):
   if not listed:
-    http = pick(operation["http"], ["method", "requestUri"])
-    return {"http": http, "unlisted": True}
+    out = {"http": pick(operation["http"], ["method", "requestUri"]), "unlisted": True}
+    out |= pick(operation, ["deprecated"])
+    required = list(needs(model, operation))
+    return out | ({"needs": required} if required else {})
   out = pick(operation, OPERATION_TRAITS)
   for key in ("input", "output"):
     if key in out:
@@ -146,7 +157,7 @@ def trimmed(model, listed):
   shapes |= reach(model, exceptions)
   return {
     "metadata": pick(model["metadata"], METADATA),
-    "operations": {n: trim_operation(o, n in listed) for n, o in sorted(model["operations"].items())},
+    "operations": {n: trim_operation(model, o, n in listed) for n, o in sorted(model["operations"].items())},
     "shapes": {n: trim_shape(model["shapes"][n]) for n in sorted(shapes)},
   }
 

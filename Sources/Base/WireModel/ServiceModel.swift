@@ -57,6 +57,10 @@ public struct Operation: Sendable {
   public let isUnsigned: Bool
   /// The host prefix template, e.g. `{AccountId}.`.
   public let hostPrefix: String?
+  public let isDeprecated: Bool
+  /// Headers and query keys that the input requires: they tell operations with the same method and path apart.
+  public let requiredHeaders: [String]
+  public let requiredQueryKeys: [String]
 }
 
 /// A service's trimmed model, read once: all operations, and the shapes of the listed ones.
@@ -92,7 +96,7 @@ public final class ServiceModel: Sendable {
     metadata = try ServiceMetadata(service: service, json: document["metadata"] ?? .null)
     var operations: [String: Operation] = [:]
     for entry in document["operations"]?.asObject ?? [] {
-      operations[entry.name] = try Operation(name: entry.name, json: entry.value, indexes: indexes)
+      operations[entry.name] = try Operation(name: entry.name, json: entry.value, indexes: indexes, shapes: shapes)
     }
     self.operations = operations
     errorShapes = Dictionary(
@@ -137,7 +141,7 @@ extension ServiceMetadata {
 }
 
 extension Operation {
-  init(name: String, json: JSONValue, indexes: [String: Int]) throws {
+  init(name: String, json: JSONValue, indexes: [String: Int], shapes: [Shape]) throws {
     func use(_ key: String) throws -> ShapeUse? {
       guard let json = json[key] else { return nil }
       guard let name = json["shape"]?.asString, let shape = indexes[name] else {
@@ -158,5 +162,20 @@ extension Operation {
     isListed = json["unlisted"]?.asBool != true
     isUnsigned = json["authtype"]?.asString == "none"
     hostPrefix = json["endpoint"]?["hostPrefix"]?.asString
+    isDeprecated = json["deprecated"]?.asBool ?? false
+    var headers: [String] = []
+    var queryKeys: [String] = []
+    for need in (json["needs"]?.asArray ?? []).compactMap(\.asString) {
+      if need.hasPrefix("header:") { headers.append(String(need.dropFirst(7))) }
+      if need.hasPrefix("querystring:") { queryKeys.append(String(need.dropFirst(12))) }
+    }
+    if let shape = input.map({ shapes[$0.shape] }) {
+      for member in shape.required.compactMap(shape.member) {
+        if member.location == .header, let name = member.locationName { headers.append(name) }
+        if member.location == .querystring, let name = member.locationName { queryKeys.append(name) }
+      }
+    }
+    requiredHeaders = headers
+    requiredQueryKeys = queryKeys
   }
 }

@@ -12,4 +12,11 @@ public protocol ServiceModule: Sendable {
   /// Which permissions an operation needs on which resources, decided before its handler runs. Empty only for operations that AWS
   /// itself leaves open to every signed caller (e.g. `sts:GetCallerIdentity`).
   func authorization(for operation: String, input: [String: WireValue], call: Call) async throws -> [AuthorizationRequest]
+  /// The service's own error for input that breaks a constraint of the model; nil leaves it to the protocol (`ValidationException`,
+  /// `ValidationError`, `InvalidParameterValue`, …). `model.exceptionByConvention` finds errors named after the member.
+  func validationError(_ failures: [ValidationFailure], operation: String) -> AWSError?
+}
+
+extension ServiceModule {
+  public func validationError(_ failures: [ValidationFailure], operation: String) -> AWSError? { nil }
 }

@@ -41,11 +41,9 @@ protocol CodeDeployAPI: Sendable {
   func listDeployments(_ input: Obj<ListDeploymentsInput>, _ call: Call) async throws -> Obj<ListDeploymentsOutput>
   func listOnPremisesInstances(_ input: Obj<ListOnPremisesInstancesInput>, _ call: Call) async throws -> Obj<ListOnPremisesInstancesOutput>
   func listTagsForResource(_ input: Obj<ListTagsForResourceInput>, _ call: Call) async throws -> Obj<ListTagsForResourceOutput>
-  func putLifecycleEventHookExecutionStatus(_ input: Obj<PutLifecycleEventHookExecutionStatusInput>, _ call: Call) async throws -> Obj<PutLifecycleEventHookExecutionStatusOutput>
   func registerApplicationRevision(_ input: Obj<RegisterApplicationRevisionInput>, _ call: Call) async throws -> Obj<NoMembers>
   func registerOnPremisesInstance(_ input: Obj<RegisterOnPremisesInstanceInput>, _ call: Call) async throws -> Obj<NoMembers>
   func removeTagsFromOnPremisesInstances(_ input: Obj<RemoveTagsFromOnPremisesInstancesInput>, _ call: Call) async throws -> Obj<NoMembers>
-  func skipWaitTimeForInstanceTermination(_ input: Obj<SkipWaitTimeForInstanceTerminationInput>, _ call: Call) async throws -> Obj<NoMembers>
   func stopDeployment(_ input: Obj<StopDeploymentInput>, _ call: Call) async throws -> Obj<StopDeploymentOutput>
   func tagResource(_ input: Obj<TagResourceInput>, _ call: Call) async throws -> Obj<TagResourceOutput>
   func untagResource(_ input: Obj<UntagResourceInput>, _ call: Call) async throws -> Obj<UntagResourceOutput>
@@ -91,11 +89,9 @@ extension CodeDeployWire {
     table["ListDeployments"] = { try await api.listDeployments(Obj(fields: $0), $1).fields }
     table["ListOnPremisesInstances"] = { try await api.listOnPremisesInstances(Obj(fields: $0), $1).fields }
     table["ListTagsForResource"] = { try await api.listTagsForResource(Obj(fields: $0), $1).fields }
-    table["PutLifecycleEventHookExecutionStatus"] = { try await api.putLifecycleEventHookExecutionStatus(Obj(fields: $0), $1).fields }
     table["RegisterApplicationRevision"] = { try await api.registerApplicationRevision(Obj(fields: $0), $1).fields }
     table["RegisterOnPremisesInstance"] = { try await api.registerOnPremisesInstance(Obj(fields: $0), $1).fields }
     table["RemoveTagsFromOnPremisesInstances"] = { try await api.removeTagsFromOnPremisesInstances(Obj(fields: $0), $1).fields }
-    table["SkipWaitTimeForInstanceTermination"] = { try await api.skipWaitTimeForInstanceTermination(Obj(fields: $0), $1).fields }
     table["StopDeployment"] = { try await api.stopDeployment(Obj(fields: $0), $1).fields }
     table["TagResource"] = { try await api.tagResource(Obj(fields: $0), $1).fields }
     table["UntagResource"] = { try await api.untagResource(Obj(fields: $0), $1).fields }

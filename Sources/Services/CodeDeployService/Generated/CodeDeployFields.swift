@@ -641,16 +641,6 @@ enum OnPremisesTagSet {}
 extension Field where Shape == OnPremisesTagSet {
   static var onPremisesTagSetList: Field<OnPremisesTagSet, [[Obj<TagFilter>]]?> { .init("onPremisesTagSetList") }
 }
-enum PutLifecycleEventHookExecutionStatusInput {}
-extension Field where Shape == PutLifecycleEventHookExecutionStatusInput {
-  static var deploymentId: Field<PutLifecycleEventHookExecutionStatusInput, String?> { .init("deploymentId") }
-  static var lifecycleEventHookExecutionId: Field<PutLifecycleEventHookExecutionStatusInput, String?> { .init("lifecycleEventHookExecutionId") }
-  static var status: Field<PutLifecycleEventHookExecutionStatusInput, LifecycleEventStatus?> { .init("status") }
-}
-enum PutLifecycleEventHookExecutionStatusOutput {}
-extension Field where Shape == PutLifecycleEventHookExecutionStatusOutput {
-  static var lifecycleEventHookExecutionId: Field<PutLifecycleEventHookExecutionStatusOutput, String?> { .init("lifecycleEventHookExecutionId") }
-}
 enum RawString {}
 extension Field where Shape == RawString {
   static var content: Field<RawString, String?> { .init("content") }
@@ -704,10 +694,6 @@ extension Field where Shape == S3Location {
   static var bundleType: Field<S3Location, BundleType?> { .init("bundleType") }
   static var version: Field<S3Location, String?> { .init("version") }
   static var eTag: Field<S3Location, String?> { .init("eTag") }
-}
-enum SkipWaitTimeForInstanceTerminationInput {}
-extension Field where Shape == SkipWaitTimeForInstanceTerminationInput {
-  static var deploymentId: Field<SkipWaitTimeForInstanceTerminationInput, String?> { .init("deploymentId") }
 }
 enum StopDeploymentInput {}
 extension Field where Shape == StopDeploymentInput {

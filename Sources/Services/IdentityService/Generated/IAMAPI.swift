@@ -13,6 +13,7 @@ protocol IAMAPI: Sendable {
   func attachRolePolicy(_ input: Obj<AttachRolePolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func attachUserPolicy(_ input: Obj<AttachUserPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func createAccessKey(_ input: Obj<CreateAccessKeyRequest>, _ call: Call) async throws -> Obj<CreateAccessKeyResponse>
+  func createAccountAlias(_ input: Obj<CreateAccountAliasRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func createGroup(_ input: Obj<CreateGroupRequest>, _ call: Call) async throws -> Obj<CreateGroupResponse>
   func createInstanceProfile(_ input: Obj<CreateInstanceProfileRequest>, _ call: Call) async throws -> Obj<CreateInstanceProfileResponse>
   func createLoginProfile(_ input: Obj<CreateLoginProfileRequest>, _ call: Call) async throws -> Obj<CreateLoginProfileResponse>
@@ -23,17 +24,21 @@ protocol IAMAPI: Sendable {
   func createServiceSpecificCredential(_ input: Obj<CreateServiceSpecificCredentialRequest>, _ call: Call) async throws -> Obj<CreateServiceSpecificCredentialResponse>
   func createUser(_ input: Obj<CreateUserRequest>, _ call: Call) async throws -> Obj<CreateUserResponse>
   func deleteAccessKey(_ input: Obj<DeleteAccessKeyRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func deleteAccountAlias(_ input: Obj<DeleteAccountAliasRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteGroup(_ input: Obj<DeleteGroupRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func deleteGroupPolicy(_ input: Obj<DeleteGroupPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteInstanceProfile(_ input: Obj<DeleteInstanceProfileRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteLoginProfile(_ input: Obj<DeleteLoginProfileRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deletePolicy(_ input: Obj<DeletePolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deletePolicyVersion(_ input: Obj<DeletePolicyVersionRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteRole(_ input: Obj<DeleteRoleRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func deleteRolePermissionsBoundary(_ input: Obj<DeleteRolePermissionsBoundaryRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteRolePolicy(_ input: Obj<DeleteRolePolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteSSHPublicKey(_ input: Obj<DeleteSSHPublicKeyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteServiceLinkedRole(_ input: Obj<DeleteServiceLinkedRoleRequest>, _ call: Call) async throws -> Obj<DeleteServiceLinkedRoleResponse>
   func deleteServiceSpecificCredential(_ input: Obj<DeleteServiceSpecificCredentialRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteUser(_ input: Obj<DeleteUserRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func deleteUserPermissionsBoundary(_ input: Obj<DeleteUserPermissionsBoundaryRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteUserPolicy(_ input: Obj<DeleteUserPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func detachGroupPolicy(_ input: Obj<DetachGroupPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func detachRolePolicy(_ input: Obj<DetachRolePolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
@@ -41,6 +46,7 @@ protocol IAMAPI: Sendable {
   func getAccessKeyLastUsed(_ input: Obj<GetAccessKeyLastUsedRequest>, _ call: Call) async throws -> Obj<GetAccessKeyLastUsedResponse>
   func getAccountSummary(_ input: Obj<NoMembers>, _ call: Call) async throws -> Obj<GetAccountSummaryResponse>
   func getGroup(_ input: Obj<GetGroupRequest>, _ call: Call) async throws -> Obj<GetGroupResponse>
+  func getGroupPolicy(_ input: Obj<GetGroupPolicyRequest>, _ call: Call) async throws -> Obj<GetGroupPolicyResponse>
   func getInstanceProfile(_ input: Obj<GetInstanceProfileRequest>, _ call: Call) async throws -> Obj<GetInstanceProfileResponse>
   func getLoginProfile(_ input: Obj<GetLoginProfileRequest>, _ call: Call) async throws -> Obj<GetLoginProfileResponse>
   func getPolicy(_ input: Obj<GetPolicyRequest>, _ call: Call) async throws -> Obj<GetPolicyResponse>
@@ -57,11 +63,14 @@ protocol IAMAPI: Sendable {
   func listAttachedRolePolicies(_ input: Obj<ListAttachedRolePoliciesRequest>, _ call: Call) async throws -> Obj<ListAttachedRolePoliciesResponse>
   func listAttachedUserPolicies(_ input: Obj<ListAttachedUserPoliciesRequest>, _ call: Call) async throws -> Obj<ListAttachedUserPoliciesResponse>
   func listEntitiesForPolicy(_ input: Obj<ListEntitiesForPolicyRequest>, _ call: Call) async throws -> Obj<ListEntitiesForPolicyResponse>
+  func listGroupPolicies(_ input: Obj<ListGroupPoliciesRequest>, _ call: Call) async throws -> Obj<ListGroupPoliciesResponse>
   func listGroups(_ input: Obj<ListGroupsRequest>, _ call: Call) async throws -> Obj<ListGroupsResponse>
   func listGroupsForUser(_ input: Obj<ListGroupsForUserRequest>, _ call: Call) async throws -> Obj<ListGroupsForUserResponse>
+  func listInstanceProfileTags(_ input: Obj<ListInstanceProfileTagsRequest>, _ call: Call) async throws -> Obj<ListInstanceProfileTagsResponse>
   func listInstanceProfiles(_ input: Obj<ListInstanceProfilesRequest>, _ call: Call) async throws -> Obj<ListInstanceProfilesResponse>
   func listInstanceProfilesForRole(_ input: Obj<ListInstanceProfilesForRoleRequest>, _ call: Call) async throws -> Obj<ListInstanceProfilesForRoleResponse>
   func listPolicies(_ input: Obj<ListPoliciesRequest>, _ call: Call) async throws -> Obj<ListPoliciesResponse>
+  func listPolicyTags(_ input: Obj<ListPolicyTagsRequest>, _ call: Call) async throws -> Obj<ListPolicyTagsResponse>
   func listPolicyVersions(_ input: Obj<ListPolicyVersionsRequest>, _ call: Call) async throws -> Obj<ListPolicyVersionsResponse>
   func listRolePolicies(_ input: Obj<ListRolePoliciesRequest>, _ call: Call) async throws -> Obj<ListRolePoliciesResponse>
   func listRoleTags(_ input: Obj<ListRoleTagsRequest>, _ call: Call) async throws -> Obj<ListRoleTagsResponse>
@@ -71,21 +80,30 @@ protocol IAMAPI: Sendable {
   func listUserPolicies(_ input: Obj<ListUserPoliciesRequest>, _ call: Call) async throws -> Obj<ListUserPoliciesResponse>
   func listUserTags(_ input: Obj<ListUserTagsRequest>, _ call: Call) async throws -> Obj<ListUserTagsResponse>
   func listUsers(_ input: Obj<ListUsersRequest>, _ call: Call) async throws -> Obj<ListUsersResponse>
+  func putGroupPolicy(_ input: Obj<PutGroupPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func putRolePermissionsBoundary(_ input: Obj<PutRolePermissionsBoundaryRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func putRolePolicy(_ input: Obj<PutRolePolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func putUserPermissionsBoundary(_ input: Obj<PutUserPermissionsBoundaryRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func putUserPolicy(_ input: Obj<PutUserPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func removeRoleFromInstanceProfile(_ input: Obj<RemoveRoleFromInstanceProfileRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func removeUserFromGroup(_ input: Obj<RemoveUserFromGroupRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func resetServiceSpecificCredential(_ input: Obj<ResetServiceSpecificCredentialRequest>, _ call: Call) async throws -> Obj<ResetServiceSpecificCredentialResponse>
   func setDefaultPolicyVersion(_ input: Obj<SetDefaultPolicyVersionRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func simulateCustomPolicy(_ input: Obj<SimulateCustomPolicyRequest>, _ call: Call) async throws -> Obj<SimulatePolicyResponse>
   func simulatePrincipalPolicy(_ input: Obj<SimulatePrincipalPolicyRequest>, _ call: Call) async throws -> Obj<SimulatePolicyResponse>
+  func tagInstanceProfile(_ input: Obj<TagInstanceProfileRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func tagPolicy(_ input: Obj<TagPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func tagRole(_ input: Obj<TagRoleRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func tagUser(_ input: Obj<TagUserRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func untagInstanceProfile(_ input: Obj<UntagInstanceProfileRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func untagPolicy(_ input: Obj<UntagPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func untagRole(_ input: Obj<UntagRoleRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func untagUser(_ input: Obj<UntagUserRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func updateAccessKey(_ input: Obj<UpdateAccessKeyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func updateAssumeRolePolicy(_ input: Obj<UpdateAssumeRolePolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func updateLoginProfile(_ input: Obj<UpdateLoginProfileRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func updateRole(_ input: Obj<UpdateRoleRequest>, _ call: Call) async throws -> Obj<UpdateRoleResponse>
+  func updateRoleDescription(_ input: Obj<UpdateRoleDescriptionRequest>, _ call: Call) async throws -> Obj<UpdateRoleDescriptionResponse>
   func updateSSHPublicKey(_ input: Obj<UpdateSSHPublicKeyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func updateServiceSpecificCredential(_ input: Obj<UpdateServiceSpecificCredentialRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func uploadSSHPublicKey(_ input: Obj<UploadSSHPublicKeyRequest>, _ call: Call) async throws -> Obj<UploadSSHPublicKeyResponse>
@@ -101,6 +119,7 @@ extension IAMWire {
     table["AttachRolePolicy"] = { try await api.attachRolePolicy(Obj(fields: $0), $1).fields }
     table["AttachUserPolicy"] = { try await api.attachUserPolicy(Obj(fields: $0), $1).fields }
     table["CreateAccessKey"] = { try await api.createAccessKey(Obj(fields: $0), $1).fields }
+    table["CreateAccountAlias"] = { try await api.createAccountAlias(Obj(fields: $0), $1).fields }
     table["CreateGroup"] = { try await api.createGroup(Obj(fields: $0), $1).fields }
     table["CreateInstanceProfile"] = { try await api.createInstanceProfile(Obj(fields: $0), $1).fields }
     table["CreateLoginProfile"] = { try await api.createLoginProfile(Obj(fields: $0), $1).fields }
@@ -111,17 +130,21 @@ extension IAMWire {
     table["CreateServiceSpecificCredential"] = { try await api.createServiceSpecificCredential(Obj(fields: $0), $1).fields }
     table["CreateUser"] = { try await api.createUser(Obj(fields: $0), $1).fields }
     table["DeleteAccessKey"] = { try await api.deleteAccessKey(Obj(fields: $0), $1).fields }
+    table["DeleteAccountAlias"] = { try await api.deleteAccountAlias(Obj(fields: $0), $1).fields }
     table["DeleteGroup"] = { try await api.deleteGroup(Obj(fields: $0), $1).fields }
+    table["DeleteGroupPolicy"] = { try await api.deleteGroupPolicy(Obj(fields: $0), $1).fields }
     table["DeleteInstanceProfile"] = { try await api.deleteInstanceProfile(Obj(fields: $0), $1).fields }
     table["DeleteLoginProfile"] = { try await api.deleteLoginProfile(Obj(fields: $0), $1).fields }
     table["DeletePolicy"] = { try await api.deletePolicy(Obj(fields: $0), $1).fields }
     table["DeletePolicyVersion"] = { try await api.deletePolicyVersion(Obj(fields: $0), $1).fields }
     table["DeleteRole"] = { try await api.deleteRole(Obj(fields: $0), $1).fields }
+    table["DeleteRolePermissionsBoundary"] = { try await api.deleteRolePermissionsBoundary(Obj(fields: $0), $1).fields }
     table["DeleteRolePolicy"] = { try await api.deleteRolePolicy(Obj(fields: $0), $1).fields }
     table["DeleteSSHPublicKey"] = { try await api.deleteSSHPublicKey(Obj(fields: $0), $1).fields }
     table["DeleteServiceLinkedRole"] = { try await api.deleteServiceLinkedRole(Obj(fields: $0), $1).fields }
     table["DeleteServiceSpecificCredential"] = { try await api.deleteServiceSpecificCredential(Obj(fields: $0), $1).fields }
     table["DeleteUser"] = { try await api.deleteUser(Obj(fields: $0), $1).fields }
+    table["DeleteUserPermissionsBoundary"] = { try await api.deleteUserPermissionsBoundary(Obj(fields: $0), $1).fields }
     table["DeleteUserPolicy"] = { try await api.deleteUserPolicy(Obj(fields: $0), $1).fields }
     table["DetachGroupPolicy"] = { try await api.detachGroupPolicy(Obj(fields: $0), $1).fields }
     table["DetachRolePolicy"] = { try await api.detachRolePolicy(Obj(fields: $0), $1).fields }
@@ -129,6 +152,7 @@ extension IAMWire {
     table["GetAccessKeyLastUsed"] = { try await api.getAccessKeyLastUsed(Obj(fields: $0), $1).fields }
     table["GetAccountSummary"] = { try await api.getAccountSummary(Obj(fields: $0), $1).fields }
     table["GetGroup"] = { try await api.getGroup(Obj(fields: $0), $1).fields }
+    table["GetGroupPolicy"] = { try await api.getGroupPolicy(Obj(fields: $0), $1).fields }
     table["GetInstanceProfile"] = { try await api.getInstanceProfile(Obj(fields: $0), $1).fields }
     table["GetLoginProfile"] = { try await api.getLoginProfile(Obj(fields: $0), $1).fields }
     table["GetPolicy"] = { try await api.getPolicy(Obj(fields: $0), $1).fields }
@@ -145,11 +169,14 @@ extension IAMWire {
     table["ListAttachedRolePolicies"] = { try await api.listAttachedRolePolicies(Obj(fields: $0), $1).fields }
     table["ListAttachedUserPolicies"] = { try await api.listAttachedUserPolicies(Obj(fields: $0), $1).fields }
     table["ListEntitiesForPolicy"] = { try await api.listEntitiesForPolicy(Obj(fields: $0), $1).fields }
+    table["ListGroupPolicies"] = { try await api.listGroupPolicies(Obj(fields: $0), $1).fields }
     table["ListGroups"] = { try await api.listGroups(Obj(fields: $0), $1).fields }
     table["ListGroupsForUser"] = { try await api.listGroupsForUser(Obj(fields: $0), $1).fields }
+    table["ListInstanceProfileTags"] = { try await api.listInstanceProfileTags(Obj(fields: $0), $1).fields }
     table["ListInstanceProfiles"] = { try await api.listInstanceProfiles(Obj(fields: $0), $1).fields }
     table["ListInstanceProfilesForRole"] = { try await api.listInstanceProfilesForRole(Obj(fields: $0), $1).fields }
     table["ListPolicies"] = { try await api.listPolicies(Obj(fields: $0), $1).fields }
+    table["ListPolicyTags"] = { try await api.listPolicyTags(Obj(fields: $0), $1).fields }
     table["ListPolicyVersions"] = { try await api.listPolicyVersions(Obj(fields: $0), $1).fields }
     table["ListRolePolicies"] = { try await api.listRolePolicies(Obj(fields: $0), $1).fields }
     table["ListRoleTags"] = { try await api.listRoleTags(Obj(fields: $0), $1).fields }
@@ -159,21 +186,30 @@ extension IAMWire {
     table["ListUserPolicies"] = { try await api.listUserPolicies(Obj(fields: $0), $1).fields }
     table["ListUserTags"] = { try await api.listUserTags(Obj(fields: $0), $1).fields }
     table["ListUsers"] = { try await api.listUsers(Obj(fields: $0), $1).fields }
+    table["PutGroupPolicy"] = { try await api.putGroupPolicy(Obj(fields: $0), $1).fields }
+    table["PutRolePermissionsBoundary"] = { try await api.putRolePermissionsBoundary(Obj(fields: $0), $1).fields }
     table["PutRolePolicy"] = { try await api.putRolePolicy(Obj(fields: $0), $1).fields }
+    table["PutUserPermissionsBoundary"] = { try await api.putUserPermissionsBoundary(Obj(fields: $0), $1).fields }
     table["PutUserPolicy"] = { try await api.putUserPolicy(Obj(fields: $0), $1).fields }
     table["RemoveRoleFromInstanceProfile"] = { try await api.removeRoleFromInstanceProfile(Obj(fields: $0), $1).fields }
     table["RemoveUserFromGroup"] = { try await api.removeUserFromGroup(Obj(fields: $0), $1).fields }
     table["ResetServiceSpecificCredential"] = { try await api.resetServiceSpecificCredential(Obj(fields: $0), $1).fields }
     table["SetDefaultPolicyVersion"] = { try await api.setDefaultPolicyVersion(Obj(fields: $0), $1).fields }
+    table["SimulateCustomPolicy"] = { try await api.simulateCustomPolicy(Obj(fields: $0), $1).fields }
     table["SimulatePrincipalPolicy"] = { try await api.simulatePrincipalPolicy(Obj(fields: $0), $1).fields }
+    table["TagInstanceProfile"] = { try await api.tagInstanceProfile(Obj(fields: $0), $1).fields }
+    table["TagPolicy"] = { try await api.tagPolicy(Obj(fields: $0), $1).fields }
     table["TagRole"] = { try await api.tagRole(Obj(fields: $0), $1).fields }
     table["TagUser"] = { try await api.tagUser(Obj(fields: $0), $1).fields }
+    table["UntagInstanceProfile"] = { try await api.untagInstanceProfile(Obj(fields: $0), $1).fields }
+    table["UntagPolicy"] = { try await api.untagPolicy(Obj(fields: $0), $1).fields }
     table["UntagRole"] = { try await api.untagRole(Obj(fields: $0), $1).fields }
     table["UntagUser"] = { try await api.untagUser(Obj(fields: $0), $1).fields }
     table["UpdateAccessKey"] = { try await api.updateAccessKey(Obj(fields: $0), $1).fields }
     table["UpdateAssumeRolePolicy"] = { try await api.updateAssumeRolePolicy(Obj(fields: $0), $1).fields }
     table["UpdateLoginProfile"] = { try await api.updateLoginProfile(Obj(fields: $0), $1).fields }
     table["UpdateRole"] = { try await api.updateRole(Obj(fields: $0), $1).fields }
+    table["UpdateRoleDescription"] = { try await api.updateRoleDescription(Obj(fields: $0), $1).fields }
     table["UpdateSSHPublicKey"] = { try await api.updateSSHPublicKey(Obj(fields: $0), $1).fields }
     table["UpdateServiceSpecificCredential"] = { try await api.updateServiceSpecificCredential(Obj(fields: $0), $1).fields }
     table["UploadSSHPublicKey"] = { try await api.uploadSSHPublicKey(Obj(fields: $0), $1).fields }

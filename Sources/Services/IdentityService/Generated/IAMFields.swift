@@ -75,6 +75,10 @@ enum CreateAccessKeyResponse {}
 extension Field where Shape == CreateAccessKeyResponse {
   static var accessKey: Field<CreateAccessKeyResponse, Obj<AccessKey>> { .init("AccessKey") }
 }
+enum CreateAccountAliasRequest {}
+extension Field where Shape == CreateAccountAliasRequest {
+  static var accountAlias: Field<CreateAccountAliasRequest, String> { .init("AccountAlias") }
+}
 enum CreateGroupRequest {}
 extension Field where Shape == CreateGroupRequest {
   static var path: Field<CreateGroupRequest, String?> { .init("Path") }
@@ -176,6 +180,15 @@ extension Field where Shape == DeleteAccessKeyRequest {
   static var userName: Field<DeleteAccessKeyRequest, String?> { .init("UserName") }
   static var accessKeyId: Field<DeleteAccessKeyRequest, String> { .init("AccessKeyId") }
 }
+enum DeleteAccountAliasRequest {}
+extension Field where Shape == DeleteAccountAliasRequest {
+  static var accountAlias: Field<DeleteAccountAliasRequest, String> { .init("AccountAlias") }
+}
+enum DeleteGroupPolicyRequest {}
+extension Field where Shape == DeleteGroupPolicyRequest {
+  static var groupName: Field<DeleteGroupPolicyRequest, String> { .init("GroupName") }
+  static var policyName: Field<DeleteGroupPolicyRequest, String> { .init("PolicyName") }
+}
 enum DeleteGroupRequest {}
 extension Field where Shape == DeleteGroupRequest {
   static var groupName: Field<DeleteGroupRequest, String> { .init("GroupName") }
@@ -196,6 +209,10 @@ enum DeletePolicyVersionRequest {}
 extension Field where Shape == DeletePolicyVersionRequest {
   static var policyArn: Field<DeletePolicyVersionRequest, String> { .init("PolicyArn") }
   static var versionId: Field<DeletePolicyVersionRequest, String> { .init("VersionId") }
+}
+enum DeleteRolePermissionsBoundaryRequest {}
+extension Field where Shape == DeleteRolePermissionsBoundaryRequest {
+  static var roleName: Field<DeleteRolePermissionsBoundaryRequest, String> { .init("RoleName") }
 }
 enum DeleteRolePolicyRequest {}
 extension Field where Shape == DeleteRolePolicyRequest {
@@ -223,6 +240,10 @@ enum DeleteServiceSpecificCredentialRequest {}
 extension Field where Shape == DeleteServiceSpecificCredentialRequest {
   static var userName: Field<DeleteServiceSpecificCredentialRequest, String?> { .init("UserName") }
   static var serviceSpecificCredentialId: Field<DeleteServiceSpecificCredentialRequest, String> { .init("ServiceSpecificCredentialId") }
+}
+enum DeleteUserPermissionsBoundaryRequest {}
+extension Field where Shape == DeleteUserPermissionsBoundaryRequest {
+  static var userName: Field<DeleteUserPermissionsBoundaryRequest, String> { .init("UserName") }
 }
 enum DeleteUserPolicyRequest {}
 extension Field where Shape == DeleteUserPolicyRequest {
@@ -277,6 +298,17 @@ extension Field where Shape == GetAccessKeyLastUsedResponse {
 enum GetAccountSummaryResponse {}
 extension Field where Shape == GetAccountSummaryResponse {
   static var summaryMap: Field<GetAccountSummaryResponse, [String: Int]?> { .init("SummaryMap") }
+}
+enum GetGroupPolicyRequest {}
+extension Field where Shape == GetGroupPolicyRequest {
+  static var groupName: Field<GetGroupPolicyRequest, String> { .init("GroupName") }
+  static var policyName: Field<GetGroupPolicyRequest, String> { .init("PolicyName") }
+}
+enum GetGroupPolicyResponse {}
+extension Field where Shape == GetGroupPolicyResponse {
+  static var groupName: Field<GetGroupPolicyResponse, String> { .init("GroupName") }
+  static var policyName: Field<GetGroupPolicyResponse, String> { .init("PolicyName") }
+  static var policyDocument: Field<GetGroupPolicyResponse, String> { .init("PolicyDocument") }
 }
 enum GetGroupRequest {}
 extension Field where Shape == GetGroupRequest {
@@ -478,6 +510,18 @@ extension Field where Shape == ListEntitiesForPolicyResponse {
   static var isTruncated: Field<ListEntitiesForPolicyResponse, Bool?> { .init("IsTruncated") }
   static var marker: Field<ListEntitiesForPolicyResponse, String?> { .init("Marker") }
 }
+enum ListGroupPoliciesRequest {}
+extension Field where Shape == ListGroupPoliciesRequest {
+  static var groupName: Field<ListGroupPoliciesRequest, String> { .init("GroupName") }
+  static var marker: Field<ListGroupPoliciesRequest, String?> { .init("Marker") }
+  static var maxItems: Field<ListGroupPoliciesRequest, Int?> { .init("MaxItems") }
+}
+enum ListGroupPoliciesResponse {}
+extension Field where Shape == ListGroupPoliciesResponse {
+  static var policyNames: Field<ListGroupPoliciesResponse, [String]> { .init("PolicyNames") }
+  static var isTruncated: Field<ListGroupPoliciesResponse, Bool?> { .init("IsTruncated") }
+  static var marker: Field<ListGroupPoliciesResponse, String?> { .init("Marker") }
+}
 enum ListGroupsForUserRequest {}
 extension Field where Shape == ListGroupsForUserRequest {
   static var userName: Field<ListGroupsForUserRequest, String> { .init("UserName") }
@@ -501,6 +545,18 @@ extension Field where Shape == ListGroupsResponse {
   static var groups: Field<ListGroupsResponse, [Obj<Group>]> { .init("Groups") }
   static var isTruncated: Field<ListGroupsResponse, Bool?> { .init("IsTruncated") }
   static var marker: Field<ListGroupsResponse, String?> { .init("Marker") }
+}
+enum ListInstanceProfileTagsRequest {}
+extension Field where Shape == ListInstanceProfileTagsRequest {
+  static var instanceProfileName: Field<ListInstanceProfileTagsRequest, String> { .init("InstanceProfileName") }
+  static var marker: Field<ListInstanceProfileTagsRequest, String?> { .init("Marker") }
+  static var maxItems: Field<ListInstanceProfileTagsRequest, Int?> { .init("MaxItems") }
+}
+enum ListInstanceProfileTagsResponse {}
+extension Field where Shape == ListInstanceProfileTagsResponse {
+  static var tags: Field<ListInstanceProfileTagsResponse, [Obj<Tag>]> { .init("Tags") }
+  static var isTruncated: Field<ListInstanceProfileTagsResponse, Bool?> { .init("IsTruncated") }
+  static var marker: Field<ListInstanceProfileTagsResponse, String?> { .init("Marker") }
 }
 enum ListInstanceProfilesForRoleRequest {}
 extension Field where Shape == ListInstanceProfilesForRoleRequest {
@@ -540,6 +596,18 @@ extension Field where Shape == ListPoliciesResponse {
   static var policies: Field<ListPoliciesResponse, [Obj<Policy>]?> { .init("Policies") }
   static var isTruncated: Field<ListPoliciesResponse, Bool?> { .init("IsTruncated") }
   static var marker: Field<ListPoliciesResponse, String?> { .init("Marker") }
+}
+enum ListPolicyTagsRequest {}
+extension Field where Shape == ListPolicyTagsRequest {
+  static var policyArn: Field<ListPolicyTagsRequest, String> { .init("PolicyArn") }
+  static var marker: Field<ListPolicyTagsRequest, String?> { .init("Marker") }
+  static var maxItems: Field<ListPolicyTagsRequest, Int?> { .init("MaxItems") }
+}
+enum ListPolicyTagsResponse {}
+extension Field where Shape == ListPolicyTagsResponse {
+  static var tags: Field<ListPolicyTagsResponse, [Obj<Tag>]> { .init("Tags") }
+  static var isTruncated: Field<ListPolicyTagsResponse, Bool?> { .init("IsTruncated") }
+  static var marker: Field<ListPolicyTagsResponse, String?> { .init("Marker") }
 }
 enum ListPolicyVersionsRequest {}
 extension Field where Shape == ListPolicyVersionsRequest {
@@ -707,11 +775,27 @@ extension Field where Shape == Position {
   static var line: Field<Position, Int?> { .init("Line") }
   static var column: Field<Position, Int?> { .init("Column") }
 }
+enum PutGroupPolicyRequest {}
+extension Field where Shape == PutGroupPolicyRequest {
+  static var groupName: Field<PutGroupPolicyRequest, String> { .init("GroupName") }
+  static var policyName: Field<PutGroupPolicyRequest, String> { .init("PolicyName") }
+  static var policyDocument: Field<PutGroupPolicyRequest, String> { .init("PolicyDocument") }
+}
+enum PutRolePermissionsBoundaryRequest {}
+extension Field where Shape == PutRolePermissionsBoundaryRequest {
+  static var roleName: Field<PutRolePermissionsBoundaryRequest, String> { .init("RoleName") }
+  static var permissionsBoundary: Field<PutRolePermissionsBoundaryRequest, String> { .init("PermissionsBoundary") }
+}
 enum PutRolePolicyRequest {}
 extension Field where Shape == PutRolePolicyRequest {
   static var roleName: Field<PutRolePolicyRequest, String> { .init("RoleName") }
   static var policyName: Field<PutRolePolicyRequest, String> { .init("PolicyName") }
   static var policyDocument: Field<PutRolePolicyRequest, String> { .init("PolicyDocument") }
+}
+enum PutUserPermissionsBoundaryRequest {}
+extension Field where Shape == PutUserPermissionsBoundaryRequest {
+  static var userName: Field<PutUserPermissionsBoundaryRequest, String> { .init("UserName") }
+  static var permissionsBoundary: Field<PutUserPermissionsBoundaryRequest, String> { .init("PermissionsBoundary") }
 }
 enum PutUserPolicyRequest {}
 extension Field where Shape == PutUserPolicyRequest {
@@ -816,6 +900,20 @@ extension Field where Shape == SetDefaultPolicyVersionRequest {
   static var policyArn: Field<SetDefaultPolicyVersionRequest, String> { .init("PolicyArn") }
   static var versionId: Field<SetDefaultPolicyVersionRequest, String> { .init("VersionId") }
 }
+enum SimulateCustomPolicyRequest {}
+extension Field where Shape == SimulateCustomPolicyRequest {
+  static var policyInputList: Field<SimulateCustomPolicyRequest, [String]> { .init("PolicyInputList") }
+  static var permissionsBoundaryPolicyInputList: Field<SimulateCustomPolicyRequest, [String]?> { .init("PermissionsBoundaryPolicyInputList") }
+  static var actionNames: Field<SimulateCustomPolicyRequest, [String]> { .init("ActionNames") }
+  static var resourceArns: Field<SimulateCustomPolicyRequest, [String]?> { .init("ResourceArns") }
+  static var resourcePolicy: Field<SimulateCustomPolicyRequest, String?> { .init("ResourcePolicy") }
+  static var resourceOwner: Field<SimulateCustomPolicyRequest, String?> { .init("ResourceOwner") }
+  static var callerArn: Field<SimulateCustomPolicyRequest, String?> { .init("CallerArn") }
+  static var contextEntries: Field<SimulateCustomPolicyRequest, [Obj<ContextEntry>]?> { .init("ContextEntries") }
+  static var resourceHandlingOption: Field<SimulateCustomPolicyRequest, String?> { .init("ResourceHandlingOption") }
+  static var maxItems: Field<SimulateCustomPolicyRequest, Int?> { .init("MaxItems") }
+  static var marker: Field<SimulateCustomPolicyRequest, String?> { .init("Marker") }
+}
 enum SimulatePolicyResponse {}
 extension Field where Shape == SimulatePolicyResponse {
   static var evaluationResults: Field<SimulatePolicyResponse, [Obj<EvaluationResult>]?> { .init("EvaluationResults") }
@@ -849,6 +947,16 @@ extension Field where Shape == Tag {
   static var key: Field<Tag, String> { .init("Key") }
   static var value: Field<Tag, String> { .init("Value") }
 }
+enum TagInstanceProfileRequest {}
+extension Field where Shape == TagInstanceProfileRequest {
+  static var instanceProfileName: Field<TagInstanceProfileRequest, String> { .init("InstanceProfileName") }
+  static var tags: Field<TagInstanceProfileRequest, [Obj<Tag>]> { .init("Tags") }
+}
+enum TagPolicyRequest {}
+extension Field where Shape == TagPolicyRequest {
+  static var policyArn: Field<TagPolicyRequest, String> { .init("PolicyArn") }
+  static var tags: Field<TagPolicyRequest, [Obj<Tag>]> { .init("Tags") }
+}
 enum TagRoleRequest {}
 extension Field where Shape == TagRoleRequest {
   static var roleName: Field<TagRoleRequest, String> { .init("RoleName") }
@@ -858,6 +966,16 @@ enum TagUserRequest {}
 extension Field where Shape == TagUserRequest {
   static var userName: Field<TagUserRequest, String> { .init("UserName") }
   static var tags: Field<TagUserRequest, [Obj<Tag>]> { .init("Tags") }
+}
+enum UntagInstanceProfileRequest {}
+extension Field where Shape == UntagInstanceProfileRequest {
+  static var instanceProfileName: Field<UntagInstanceProfileRequest, String> { .init("InstanceProfileName") }
+  static var tagKeys: Field<UntagInstanceProfileRequest, [String]> { .init("TagKeys") }
+}
+enum UntagPolicyRequest {}
+extension Field where Shape == UntagPolicyRequest {
+  static var policyArn: Field<UntagPolicyRequest, String> { .init("PolicyArn") }
+  static var tagKeys: Field<UntagPolicyRequest, [String]> { .init("TagKeys") }
 }
 enum UntagRoleRequest {}
 extension Field where Shape == UntagRoleRequest {
@@ -885,6 +1003,15 @@ extension Field where Shape == UpdateLoginProfileRequest {
   static var userName: Field<UpdateLoginProfileRequest, String> { .init("UserName") }
   static var password: Field<UpdateLoginProfileRequest, String?> { .init("Password") }
   static var passwordResetRequired: Field<UpdateLoginProfileRequest, Bool?> { .init("PasswordResetRequired") }
+}
+enum UpdateRoleDescriptionRequest {}
+extension Field where Shape == UpdateRoleDescriptionRequest {
+  static var roleName: Field<UpdateRoleDescriptionRequest, String> { .init("RoleName") }
+  static var description: Field<UpdateRoleDescriptionRequest, String> { .init("Description") }
+}
+enum UpdateRoleDescriptionResponse {}
+extension Field where Shape == UpdateRoleDescriptionResponse {
+  static var role: Field<UpdateRoleDescriptionResponse, Obj<Role>?> { .init("Role") }
 }
 enum UpdateRoleRequest {}
 extension Field where Shape == UpdateRoleRequest {

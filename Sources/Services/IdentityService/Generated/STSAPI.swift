@@ -8,8 +8,6 @@ import WireModel
 /// compile; an unlisted one is answered from the model with the protocol's "not implemented" error.
 protocol STSAPI: Sendable {
   func assumeRole(_ input: Obj<AssumeRoleRequest>, _ call: Call) async throws -> Obj<AssumeRoleResponse>
-  func assumeRoleWithWebIdentity(_ input: Obj<AssumeRoleWithWebIdentityRequest>, _ call: Call) async throws -> Obj<AssumeRoleWithWebIdentityResponse>
-  func decodeAuthorizationMessage(_ input: Obj<DecodeAuthorizationMessageRequest>, _ call: Call) async throws -> Obj<DecodeAuthorizationMessageResponse>
   func getAccessKeyInfo(_ input: Obj<GetAccessKeyInfoRequest>, _ call: Call) async throws -> Obj<GetAccessKeyInfoResponse>
   func getCallerIdentity(_ input: Obj<GetCallerIdentityRequest>, _ call: Call) async throws -> Obj<GetCallerIdentityResponse>
   func getFederationToken(_ input: Obj<GetFederationTokenRequest>, _ call: Call) async throws -> Obj<GetFederationTokenResponse>
@@ -21,8 +19,6 @@ extension STSWire {
   static func handlers(_ api: some STSAPI) -> [String: OperationHandler] {
     var table: [String: OperationHandler] = [:]
     table["AssumeRole"] = { try await api.assumeRole(Obj(fields: $0), $1).fields }
-    table["AssumeRoleWithWebIdentity"] = { try await api.assumeRoleWithWebIdentity(Obj(fields: $0), $1).fields }
-    table["DecodeAuthorizationMessage"] = { try await api.decodeAuthorizationMessage(Obj(fields: $0), $1).fields }
     table["GetAccessKeyInfo"] = { try await api.getAccessKeyInfo(Obj(fields: $0), $1).fields }
     table["GetCallerIdentity"] = { try await api.getCallerIdentity(Obj(fields: $0), $1).fields }
     table["GetFederationToken"] = { try await api.getFederationToken(Obj(fields: $0), $1).fields }

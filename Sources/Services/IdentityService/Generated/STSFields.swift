@@ -27,26 +27,6 @@ extension Field where Shape == AssumeRoleResponse {
   static var packedPolicySize: Field<AssumeRoleResponse, Int?> { .init("PackedPolicySize") }
   static var sourceIdentity: Field<AssumeRoleResponse, String?> { .init("SourceIdentity") }
 }
-enum AssumeRoleWithWebIdentityRequest {}
-extension Field where Shape == AssumeRoleWithWebIdentityRequest {
-  static var roleArn: Field<AssumeRoleWithWebIdentityRequest, String> { .init("RoleArn") }
-  static var roleSessionName: Field<AssumeRoleWithWebIdentityRequest, String> { .init("RoleSessionName") }
-  static var webIdentityToken: Field<AssumeRoleWithWebIdentityRequest, String> { .init("WebIdentityToken") }
-  static var providerId: Field<AssumeRoleWithWebIdentityRequest, String?> { .init("ProviderId") }
-  static var policyArns: Field<AssumeRoleWithWebIdentityRequest, [Obj<PolicyDescriptorType>]?> { .init("PolicyArns") }
-  static var policy: Field<AssumeRoleWithWebIdentityRequest, String?> { .init("Policy") }
-  static var durationSeconds: Field<AssumeRoleWithWebIdentityRequest, Int?> { .init("DurationSeconds") }
-}
-enum AssumeRoleWithWebIdentityResponse {}
-extension Field where Shape == AssumeRoleWithWebIdentityResponse {
-  static var credentials: Field<AssumeRoleWithWebIdentityResponse, Obj<Credentials>?> { .init("Credentials") }
-  static var subjectFromWebIdentityToken: Field<AssumeRoleWithWebIdentityResponse, String?> { .init("SubjectFromWebIdentityToken") }
-  static var assumedRoleUser: Field<AssumeRoleWithWebIdentityResponse, Obj<AssumedRoleUser>?> { .init("AssumedRoleUser") }
-  static var packedPolicySize: Field<AssumeRoleWithWebIdentityResponse, Int?> { .init("PackedPolicySize") }
-  static var provider: Field<AssumeRoleWithWebIdentityResponse, String?> { .init("Provider") }
-  static var audience: Field<AssumeRoleWithWebIdentityResponse, String?> { .init("Audience") }
-  static var sourceIdentity: Field<AssumeRoleWithWebIdentityResponse, String?> { .init("SourceIdentity") }
-}
 enum AssumedRoleUser {}
 extension Field where Shape == AssumedRoleUser {
   static var assumedRoleId: Field<AssumedRoleUser, String> { .init("AssumedRoleId") }
@@ -58,14 +38,6 @@ extension Field where Shape == Credentials {
   static var secretAccessKey: Field<Credentials, String> { .init("SecretAccessKey") }
   static var sessionToken: Field<Credentials, String> { .init("SessionToken") }
   static var expiration: Field<Credentials, Date> { .init("Expiration") }
-}
-enum DecodeAuthorizationMessageRequest {}
-extension Field where Shape == DecodeAuthorizationMessageRequest {
-  static var encodedMessage: Field<DecodeAuthorizationMessageRequest, String> { .init("EncodedMessage") }
-}
-enum DecodeAuthorizationMessageResponse {}
-extension Field where Shape == DecodeAuthorizationMessageResponse {
-  static var decodedMessage: Field<DecodeAuthorizationMessageResponse, String?> { .init("DecodedMessage") }
 }
 enum FederatedUser {}
 extension Field where Shape == FederatedUser {

@@ -13,25 +13,33 @@ protocol S3API: Sendable {
   func createBucket(_ input: Obj<CreateBucketRequest>, _ call: Call) async throws -> Obj<CreateBucketOutput>
   func createMultipartUpload(_ input: Obj<CreateMultipartUploadRequest>, _ call: Call) async throws -> Obj<CreateMultipartUploadOutput>
   func deleteBucket(_ input: Obj<DeleteBucketRequest>, _ call: Call) async throws -> Obj<NoMembers>
-  func deleteBucketEncryption(_ input: Obj<DeleteBucketEncryptionRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func deleteBucketOwnershipControls(_ input: Obj<DeleteBucketOwnershipControlsRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteBucketPolicy(_ input: Obj<DeleteBucketPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteBucketTagging(_ input: Obj<DeleteBucketTaggingRequest>, _ call: Call) async throws -> Obj<NoMembers>
-  func deleteBucketWebsite(_ input: Obj<DeleteBucketWebsiteRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteObject(_ input: Obj<DeleteObjectRequest>, _ call: Call) async throws -> Obj<DeleteObjectOutput>
   func deleteObjectTagging(_ input: Obj<DeleteObjectTaggingRequest>, _ call: Call) async throws -> Obj<DeleteObjectTaggingOutput>
   func deleteObjects(_ input: Obj<DeleteObjectsRequest>, _ call: Call) async throws -> Obj<DeleteObjectsOutput>
   func deletePublicAccessBlock(_ input: Obj<DeletePublicAccessBlockRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func getBucketAccelerateConfiguration(_ input: Obj<GetBucketAccelerateConfigurationRequest>, _ call: Call) async throws -> Obj<GetBucketAccelerateConfigurationOutput>
   func getBucketAcl(_ input: Obj<GetBucketAclRequest>, _ call: Call) async throws -> Obj<GetBucketAclOutput>
+  func getBucketCors(_ input: Obj<GetBucketCorsRequest>, _ call: Call) async throws -> Obj<GetBucketCorsOutput>
   func getBucketEncryption(_ input: Obj<GetBucketEncryptionRequest>, _ call: Call) async throws -> Obj<GetBucketEncryptionOutput>
+  func getBucketLifecycleConfiguration(_ input: Obj<GetBucketLifecycleConfigurationRequest>, _ call: Call) async throws -> Obj<GetBucketLifecycleConfigurationOutput>
   func getBucketLocation(_ input: Obj<GetBucketLocationRequest>, _ call: Call) async throws -> Obj<GetBucketLocationOutput>
+  func getBucketLogging(_ input: Obj<GetBucketLoggingRequest>, _ call: Call) async throws -> Obj<GetBucketLoggingOutput>
   func getBucketNotificationConfiguration(_ input: Obj<GetBucketNotificationConfigurationRequest>, _ call: Call) async throws -> Obj<NotificationConfiguration>
+  func getBucketOwnershipControls(_ input: Obj<GetBucketOwnershipControlsRequest>, _ call: Call) async throws -> Obj<GetBucketOwnershipControlsOutput>
   func getBucketPolicy(_ input: Obj<GetBucketPolicyRequest>, _ call: Call) async throws -> Obj<GetBucketPolicyOutput>
+  func getBucketPolicyStatus(_ input: Obj<GetBucketPolicyStatusRequest>, _ call: Call) async throws -> Obj<GetBucketPolicyStatusOutput>
+  func getBucketReplication(_ input: Obj<GetBucketReplicationRequest>, _ call: Call) async throws -> Obj<GetBucketReplicationOutput>
+  func getBucketRequestPayment(_ input: Obj<GetBucketRequestPaymentRequest>, _ call: Call) async throws -> Obj<GetBucketRequestPaymentOutput>
   func getBucketTagging(_ input: Obj<GetBucketTaggingRequest>, _ call: Call) async throws -> Obj<GetBucketTaggingOutput>
   func getBucketVersioning(_ input: Obj<GetBucketVersioningRequest>, _ call: Call) async throws -> Obj<GetBucketVersioningOutput>
   func getBucketWebsite(_ input: Obj<GetBucketWebsiteRequest>, _ call: Call) async throws -> Obj<GetBucketWebsiteOutput>
   func getObject(_ input: Obj<GetObjectRequest>, _ call: Call) async throws -> Obj<GetObjectOutput>
   func getObjectAcl(_ input: Obj<GetObjectAclRequest>, _ call: Call) async throws -> Obj<GetObjectAclOutput>
   func getObjectAttributes(_ input: Obj<GetObjectAttributesRequest>, _ call: Call) async throws -> Obj<GetObjectAttributesOutput>
+  func getObjectLockConfiguration(_ input: Obj<GetObjectLockConfigurationRequest>, _ call: Call) async throws -> Obj<GetObjectLockConfigurationOutput>
   func getObjectTagging(_ input: Obj<GetObjectTaggingRequest>, _ call: Call) async throws -> Obj<GetObjectTaggingOutput>
   func getPublicAccessBlock(_ input: Obj<GetPublicAccessBlockRequest>, _ call: Call) async throws -> Obj<GetPublicAccessBlockOutput>
   func headBucket(_ input: Obj<HeadBucketRequest>, _ call: Call) async throws -> Obj<HeadBucketOutput>
@@ -43,12 +51,10 @@ protocol S3API: Sendable {
   func listObjectsV2(_ input: Obj<ListObjectsV2Request>, _ call: Call) async throws -> Obj<ListObjectsV2Output>
   func listParts(_ input: Obj<ListPartsRequest>, _ call: Call) async throws -> Obj<ListPartsOutput>
   func putBucketAcl(_ input: Obj<PutBucketAclRequest>, _ call: Call) async throws -> Obj<NoMembers>
-  func putBucketEncryption(_ input: Obj<PutBucketEncryptionRequest>, _ call: Call) async throws -> Obj<NoMembers>
-  func putBucketNotificationConfiguration(_ input: Obj<PutBucketNotificationConfigurationRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func putBucketOwnershipControls(_ input: Obj<PutBucketOwnershipControlsRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func putBucketPolicy(_ input: Obj<PutBucketPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func putBucketTagging(_ input: Obj<PutBucketTaggingRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func putBucketVersioning(_ input: Obj<PutBucketVersioningRequest>, _ call: Call) async throws -> Obj<NoMembers>
-  func putBucketWebsite(_ input: Obj<PutBucketWebsiteRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func putObject(_ input: Obj<PutObjectRequest>, _ call: Call) async throws -> Obj<PutObjectOutput>
   func putObjectAcl(_ input: Obj<PutObjectAclRequest>, _ call: Call) async throws -> Obj<PutObjectAclOutput>
   func putObjectTagging(_ input: Obj<PutObjectTaggingRequest>, _ call: Call) async throws -> Obj<PutObjectTaggingOutput>
@@ -67,25 +73,33 @@ extension S3Wire {
     table["CreateBucket"] = { try await api.createBucket(Obj(fields: $0), $1).fields }
     table["CreateMultipartUpload"] = { try await api.createMultipartUpload(Obj(fields: $0), $1).fields }
     table["DeleteBucket"] = { try await api.deleteBucket(Obj(fields: $0), $1).fields }
-    table["DeleteBucketEncryption"] = { try await api.deleteBucketEncryption(Obj(fields: $0), $1).fields }
+    table["DeleteBucketOwnershipControls"] = { try await api.deleteBucketOwnershipControls(Obj(fields: $0), $1).fields }
     table["DeleteBucketPolicy"] = { try await api.deleteBucketPolicy(Obj(fields: $0), $1).fields }
     table["DeleteBucketTagging"] = { try await api.deleteBucketTagging(Obj(fields: $0), $1).fields }
-    table["DeleteBucketWebsite"] = { try await api.deleteBucketWebsite(Obj(fields: $0), $1).fields }
     table["DeleteObject"] = { try await api.deleteObject(Obj(fields: $0), $1).fields }
     table["DeleteObjectTagging"] = { try await api.deleteObjectTagging(Obj(fields: $0), $1).fields }
     table["DeleteObjects"] = { try await api.deleteObjects(Obj(fields: $0), $1).fields }
     table["DeletePublicAccessBlock"] = { try await api.deletePublicAccessBlock(Obj(fields: $0), $1).fields }
+    table["GetBucketAccelerateConfiguration"] = { try await api.getBucketAccelerateConfiguration(Obj(fields: $0), $1).fields }
     table["GetBucketAcl"] = { try await api.getBucketAcl(Obj(fields: $0), $1).fields }
+    table["GetBucketCors"] = { try await api.getBucketCors(Obj(fields: $0), $1).fields }
     table["GetBucketEncryption"] = { try await api.getBucketEncryption(Obj(fields: $0), $1).fields }
+    table["GetBucketLifecycleConfiguration"] = { try await api.getBucketLifecycleConfiguration(Obj(fields: $0), $1).fields }
     table["GetBucketLocation"] = { try await api.getBucketLocation(Obj(fields: $0), $1).fields }
+    table["GetBucketLogging"] = { try await api.getBucketLogging(Obj(fields: $0), $1).fields }
     table["GetBucketNotificationConfiguration"] = { try await api.getBucketNotificationConfiguration(Obj(fields: $0), $1).fields }
+    table["GetBucketOwnershipControls"] = { try await api.getBucketOwnershipControls(Obj(fields: $0), $1).fields }
     table["GetBucketPolicy"] = { try await api.getBucketPolicy(Obj(fields: $0), $1).fields }
+    table["GetBucketPolicyStatus"] = { try await api.getBucketPolicyStatus(Obj(fields: $0), $1).fields }
+    table["GetBucketReplication"] = { try await api.getBucketReplication(Obj(fields: $0), $1).fields }
+    table["GetBucketRequestPayment"] = { try await api.getBucketRequestPayment(Obj(fields: $0), $1).fields }
     table["GetBucketTagging"] = { try await api.getBucketTagging(Obj(fields: $0), $1).fields }
     table["GetBucketVersioning"] = { try await api.getBucketVersioning(Obj(fields: $0), $1).fields }
     table["GetBucketWebsite"] = { try await api.getBucketWebsite(Obj(fields: $0), $1).fields }
     table["GetObject"] = { try await api.getObject(Obj(fields: $0), $1).fields }
     table["GetObjectAcl"] = { try await api.getObjectAcl(Obj(fields: $0), $1).fields }
     table["GetObjectAttributes"] = { try await api.getObjectAttributes(Obj(fields: $0), $1).fields }
+    table["GetObjectLockConfiguration"] = { try await api.getObjectLockConfiguration(Obj(fields: $0), $1).fields }
     table["GetObjectTagging"] = { try await api.getObjectTagging(Obj(fields: $0), $1).fields }
     table["GetPublicAccessBlock"] = { try await api.getPublicAccessBlock(Obj(fields: $0), $1).fields }
     table["HeadBucket"] = { try await api.headBucket(Obj(fields: $0), $1).fields }
@@ -97,12 +111,10 @@ extension S3Wire {
     table["ListObjectsV2"] = { try await api.listObjectsV2(Obj(fields: $0), $1).fields }
     table["ListParts"] = { try await api.listParts(Obj(fields: $0), $1).fields }
     table["PutBucketAcl"] = { try await api.putBucketAcl(Obj(fields: $0), $1).fields }
-    table["PutBucketEncryption"] = { try await api.putBucketEncryption(Obj(fields: $0), $1).fields }
-    table["PutBucketNotificationConfiguration"] = { try await api.putBucketNotificationConfiguration(Obj(fields: $0), $1).fields }
+    table["PutBucketOwnershipControls"] = { try await api.putBucketOwnershipControls(Obj(fields: $0), $1).fields }
     table["PutBucketPolicy"] = { try await api.putBucketPolicy(Obj(fields: $0), $1).fields }
     table["PutBucketTagging"] = { try await api.putBucketTagging(Obj(fields: $0), $1).fields }
     table["PutBucketVersioning"] = { try await api.putBucketVersioning(Obj(fields: $0), $1).fields }
-    table["PutBucketWebsite"] = { try await api.putBucketWebsite(Obj(fields: $0), $1).fields }
     table["PutObject"] = { try await api.putObject(Obj(fields: $0), $1).fields }
     table["PutObjectAcl"] = { try await api.putObjectAcl(Obj(fields: $0), $1).fields }
     table["PutObjectTagging"] = { try await api.putObjectTagging(Obj(fields: $0), $1).fields }

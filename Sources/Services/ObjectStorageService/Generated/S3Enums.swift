@@ -9,6 +9,12 @@ struct ArchiveStatus: WireEnum {
   static var archiveAccess: Self { Self(rawValue: "ARCHIVE_ACCESS") }
   static var deepArchiveAccess: Self { Self(rawValue: "DEEP_ARCHIVE_ACCESS") }
 }
+struct BucketAccelerateStatus: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+  static var suspended: Self { Self(rawValue: "Suspended") }
+}
 struct BucketCannedACL: WireEnum {
   let rawValue: String
   init(rawValue: String) { self.rawValue = rawValue }
@@ -59,6 +65,13 @@ struct BucketLocationConstraint: WireEnum {
   static var usWest1: Self { Self(rawValue: "us-west-1") }
   static var usWest2: Self { Self(rawValue: "us-west-2") }
 }
+struct BucketLogsPermission: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var fullControl: Self { Self(rawValue: "FULL_CONTROL") }
+  static var read: Self { Self(rawValue: "READ") }
+  static var write: Self { Self(rawValue: "WRITE") }
+}
 struct BucketNamespace: WireEnum {
   let rawValue: String
   init(rawValue: String) { self.rawValue = rawValue }
@@ -107,6 +120,12 @@ struct DataRedundancy: WireEnum {
   static var singleAvailabilityZone: Self { Self(rawValue: "SingleAvailabilityZone") }
   static var singleLocalZone: Self { Self(rawValue: "SingleLocalZone") }
 }
+struct DeleteMarkerReplicationStatus: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+  static var disabled: Self { Self(rawValue: "Disabled") }
+}
 struct EncodingType: WireEnum {
   let rawValue: String
   init(rawValue: String) { self.rawValue = rawValue }
@@ -149,6 +168,18 @@ struct Event: WireEnum {
   static var s3ObjectTaggingPut: Self { Self(rawValue: "s3:ObjectTagging:Put") }
   static var s3ObjectTaggingDelete: Self { Self(rawValue: "s3:ObjectTagging:Delete") }
 }
+struct ExistingObjectReplicationStatus: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+  static var disabled: Self { Self(rawValue: "Disabled") }
+}
+struct ExpirationStatus: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+  static var disabled: Self { Self(rawValue: "Disabled") }
+}
 struct FilterRuleName: WireEnum {
   let rawValue: String
   init(rawValue: String) { self.rawValue = rawValue }
@@ -179,6 +210,12 @@ struct MetadataDirective: WireEnum {
   static var copy: Self { Self(rawValue: "COPY") }
   static var replace: Self { Self(rawValue: "REPLACE") }
 }
+struct MetricsStatus: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+  static var disabled: Self { Self(rawValue: "Disabled") }
+}
 struct ObjectAttributes: WireEnum {
   let rawValue: String
   init(rawValue: String) { self.rawValue = rawValue }
@@ -199,6 +236,11 @@ struct ObjectCannedACL: WireEnum {
   static var bucketOwnerRead: Self { Self(rawValue: "bucket-owner-read") }
   static var bucketOwnerFullControl: Self { Self(rawValue: "bucket-owner-full-control") }
 }
+struct ObjectLockEnabled: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+}
 struct ObjectLockLegalHoldStatus: WireEnum {
   let rawValue: String
   init(rawValue: String) { self.rawValue = rawValue }
@@ -206,6 +248,12 @@ struct ObjectLockLegalHoldStatus: WireEnum {
   static var off: Self { Self(rawValue: "OFF") }
 }
 struct ObjectLockMode: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var governance: Self { Self(rawValue: "GOVERNANCE") }
+  static var compliance: Self { Self(rawValue: "COMPLIANCE") }
+}
+struct ObjectLockRetentionMode: WireEnum {
   let rawValue: String
   init(rawValue: String) { self.rawValue = rawValue }
   static var governance: Self { Self(rawValue: "GOVERNANCE") }
@@ -245,6 +293,23 @@ struct OptionalObjectAttributes: WireEnum {
   init(rawValue: String) { self.rawValue = rawValue }
   static var restoreStatus: Self { Self(rawValue: "RestoreStatus") }
 }
+struct OwnerOverride: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var destination: Self { Self(rawValue: "Destination") }
+}
+struct PartitionDateSource: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var eventTime: Self { Self(rawValue: "EventTime") }
+  static var deliveryTime: Self { Self(rawValue: "DeliveryTime") }
+}
+struct Payer: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var requester: Self { Self(rawValue: "Requester") }
+  static var bucketOwner: Self { Self(rawValue: "BucketOwner") }
+}
 struct Permission: WireEnum {
   let rawValue: String
   init(rawValue: String) { self.rawValue = rawValue }
@@ -260,6 +325,18 @@ struct S3Protocol: WireEnum {
   static var http: Self { Self(rawValue: "http") }
   static var https: Self { Self(rawValue: "https") }
 }
+struct ReplicaModificationsStatus: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+  static var disabled: Self { Self(rawValue: "Disabled") }
+}
+struct ReplicationRuleStatus: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+  static var disabled: Self { Self(rawValue: "Disabled") }
+}
 struct ReplicationStatus: WireEnum {
   let rawValue: String
   init(rawValue: String) { self.rawValue = rawValue }
@@ -268,6 +345,12 @@ struct ReplicationStatus: WireEnum {
   static var failed: Self { Self(rawValue: "FAILED") }
   static var replica: Self { Self(rawValue: "REPLICA") }
   static var completed: Self { Self(rawValue: "COMPLETED") }
+}
+struct ReplicationTimeStatus: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+  static var disabled: Self { Self(rawValue: "Disabled") }
 }
 struct RequestCharged: WireEnum {
   let rawValue: String
@@ -286,6 +369,12 @@ struct ServerSideEncryption: WireEnum {
   static var awsFsx: Self { Self(rawValue: "aws:fsx") }
   static var awsKms: Self { Self(rawValue: "aws:kms") }
   static var awsKmsDsse: Self { Self(rawValue: "aws:kms:dsse") }
+}
+struct SseKmsEncryptedObjectsStatus: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var enabled: Self { Self(rawValue: "Enabled") }
+  static var disabled: Self { Self(rawValue: "Disabled") }
 }
 struct StorageClass: WireEnum {
   let rawValue: String
@@ -309,6 +398,22 @@ struct TaggingDirective: WireEnum {
   init(rawValue: String) { self.rawValue = rawValue }
   static var copy: Self { Self(rawValue: "COPY") }
   static var replace: Self { Self(rawValue: "REPLACE") }
+}
+struct TransitionDefaultMinimumObjectSize: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var variesByStorageClass: Self { Self(rawValue: "varies_by_storage_class") }
+  static var allStorageClasses128k: Self { Self(rawValue: "all_storage_classes_128K") }
+}
+struct TransitionStorageClass: WireEnum {
+  let rawValue: String
+  init(rawValue: String) { self.rawValue = rawValue }
+  static var glacier: Self { Self(rawValue: "GLACIER") }
+  static var standardIa: Self { Self(rawValue: "STANDARD_IA") }
+  static var onezoneIa: Self { Self(rawValue: "ONEZONE_IA") }
+  static var intelligentTiering: Self { Self(rawValue: "INTELLIGENT_TIERING") }
+  static var deepArchive: Self { Self(rawValue: "DEEP_ARCHIVE") }
+  static var glacierIr: Self { Self(rawValue: "GLACIER_IR") }
 }
 struct S3Type: WireEnum {
   let rawValue: String

@@ -5,6 +5,10 @@ import FoundationEssentials
 import RegionKit
 import WireModel
 
+enum AbortIncompleteMultipartUpload {}
+extension Field where Shape == AbortIncompleteMultipartUpload {
+  static var daysAfterInitiation: Field<AbortIncompleteMultipartUpload, Int?> { .init("DaysAfterInitiation") }
+}
 enum AbortMultipartUploadOutput {}
 extension Field where Shape == AbortMultipartUploadOutput {
   static var requestCharged: Field<AbortMultipartUploadOutput, RequestCharged?> { .init("RequestCharged") }
@@ -23,6 +27,10 @@ extension Field where Shape == AccessControlPolicy {
   static var grants: Field<AccessControlPolicy, [Obj<Grant>]?> { .init("Grants") }
   static var owner: Field<AccessControlPolicy, Obj<Owner>?> { .init("Owner") }
 }
+enum AccessControlTranslation {}
+extension Field where Shape == AccessControlTranslation {
+  static var owner: Field<AccessControlTranslation, OwnerOverride> { .init("Owner") }
+}
 enum BlockedEncryptionTypes {}
 extension Field where Shape == BlockedEncryptionTypes {
   static var encryptionType: Field<BlockedEncryptionTypes, [EncryptionType]?> { .init("EncryptionType") }
@@ -38,6 +46,15 @@ enum BucketInfo {}
 extension Field where Shape == BucketInfo {
   static var dataRedundancy: Field<BucketInfo, DataRedundancy?> { .init("DataRedundancy") }
   static var type: Field<BucketInfo, BucketType?> { .init("Type") }
+}
+enum CORSRule {}
+extension Field where Shape == CORSRule {
+  static var iD: Field<CORSRule, String?> { .init("ID") }
+  static var allowedHeaders: Field<CORSRule, [String]?> { .init("AllowedHeaders") }
+  static var allowedMethods: Field<CORSRule, [String]> { .init("AllowedMethods") }
+  static var allowedOrigins: Field<CORSRule, [String]> { .init("AllowedOrigins") }
+  static var exposeHeaders: Field<CORSRule, [String]?> { .init("ExposeHeaders") }
+  static var maxAgeSeconds: Field<CORSRule, Int?> { .init("MaxAgeSeconds") }
 }
 enum Checksum {}
 extension Field where Shape == Checksum {
@@ -299,15 +316,21 @@ extension Field where Shape == CreateMultipartUploadRequest {
   static var checksumAlgorithm: Field<CreateMultipartUploadRequest, ChecksumAlgorithm?> { .init("ChecksumAlgorithm") }
   static var checksumType: Field<CreateMultipartUploadRequest, ChecksumType?> { .init("ChecksumType") }
 }
+enum DefaultRetention {}
+extension Field where Shape == DefaultRetention {
+  static var mode: Field<DefaultRetention, ObjectLockRetentionMode?> { .init("Mode") }
+  static var days: Field<DefaultRetention, Int?> { .init("Days") }
+  static var years: Field<DefaultRetention, Int?> { .init("Years") }
+}
 enum Delete {}
 extension Field where Shape == Delete {
   static var objects: Field<Delete, [Obj<ObjectIdentifier>]> { .init("Objects") }
   static var quiet: Field<Delete, Bool?> { .init("Quiet") }
 }
-enum DeleteBucketEncryptionRequest {}
-extension Field where Shape == DeleteBucketEncryptionRequest {
-  static var bucket: Field<DeleteBucketEncryptionRequest, String> { .init("Bucket") }
-  static var expectedBucketOwner: Field<DeleteBucketEncryptionRequest, String?> { .init("ExpectedBucketOwner") }
+enum DeleteBucketOwnershipControlsRequest {}
+extension Field where Shape == DeleteBucketOwnershipControlsRequest {
+  static var bucket: Field<DeleteBucketOwnershipControlsRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<DeleteBucketOwnershipControlsRequest, String?> { .init("ExpectedBucketOwner") }
 }
 enum DeleteBucketPolicyRequest {}
 extension Field where Shape == DeleteBucketPolicyRequest {
@@ -324,11 +347,6 @@ extension Field where Shape == DeleteBucketTaggingRequest {
   static var bucket: Field<DeleteBucketTaggingRequest, String> { .init("Bucket") }
   static var expectedBucketOwner: Field<DeleteBucketTaggingRequest, String?> { .init("ExpectedBucketOwner") }
 }
-enum DeleteBucketWebsiteRequest {}
-extension Field where Shape == DeleteBucketWebsiteRequest {
-  static var bucket: Field<DeleteBucketWebsiteRequest, String> { .init("Bucket") }
-  static var expectedBucketOwner: Field<DeleteBucketWebsiteRequest, String?> { .init("ExpectedBucketOwner") }
-}
 enum DeleteMarkerEntry {}
 extension Field where Shape == DeleteMarkerEntry {
   static var owner: Field<DeleteMarkerEntry, Obj<Owner>?> { .init("Owner") }
@@ -336,6 +354,10 @@ extension Field where Shape == DeleteMarkerEntry {
   static var versionId: Field<DeleteMarkerEntry, String?> { .init("VersionId") }
   static var isLatest: Field<DeleteMarkerEntry, Bool?> { .init("IsLatest") }
   static var lastModified: Field<DeleteMarkerEntry, Date?> { .init("LastModified") }
+}
+enum DeleteMarkerReplication {}
+extension Field where Shape == DeleteMarkerReplication {
+  static var status: Field<DeleteMarkerReplication, DeleteMarkerReplicationStatus?> { .init("Status") }
 }
 enum DeleteObjectOutput {}
 extension Field where Shape == DeleteObjectOutput {
@@ -395,6 +417,20 @@ extension Field where Shape == DeletedObject {
   static var deleteMarker: Field<DeletedObject, Bool?> { .init("DeleteMarker") }
   static var deleteMarkerVersionId: Field<DeletedObject, String?> { .init("DeleteMarkerVersionId") }
 }
+enum Destination {}
+extension Field where Shape == Destination {
+  static var bucket: Field<Destination, String> { .init("Bucket") }
+  static var account: Field<Destination, String?> { .init("Account") }
+  static var storageClass: Field<Destination, StorageClass?> { .init("StorageClass") }
+  static var accessControlTranslation: Field<Destination, Obj<AccessControlTranslation>?> { .init("AccessControlTranslation") }
+  static var encryptionConfiguration: Field<Destination, Obj<EncryptionConfiguration>?> { .init("EncryptionConfiguration") }
+  static var replicationTime: Field<Destination, Obj<ReplicationTime>?> { .init("ReplicationTime") }
+  static var metrics: Field<Destination, Obj<Metrics>?> { .init("Metrics") }
+}
+enum EncryptionConfiguration {}
+extension Field where Shape == EncryptionConfiguration {
+  static var replicaKmsKeyID: Field<EncryptionConfiguration, String?> { .init("ReplicaKmsKeyID") }
+}
 enum S3Error {}
 extension Field where Shape == S3Error {
   static var key: Field<S3Error, String?> { .init("Key") }
@@ -407,10 +443,25 @@ extension Field where Shape == ErrorDocument {
   static var key: Field<ErrorDocument, String> { .init("Key") }
 }
 enum EventBridgeConfiguration {}
+enum ExistingObjectReplication {}
+extension Field where Shape == ExistingObjectReplication {
+  static var status: Field<ExistingObjectReplication, ExistingObjectReplicationStatus> { .init("Status") }
+}
 enum FilterRule {}
 extension Field where Shape == FilterRule {
   static var name: Field<FilterRule, FilterRuleName?> { .init("Name") }
   static var value: Field<FilterRule, String?> { .init("Value") }
+}
+enum GetBucketAccelerateConfigurationOutput {}
+extension Field where Shape == GetBucketAccelerateConfigurationOutput {
+  static var status: Field<GetBucketAccelerateConfigurationOutput, BucketAccelerateStatus?> { .init("Status") }
+  static var requestCharged: Field<GetBucketAccelerateConfigurationOutput, RequestCharged?> { .init("RequestCharged") }
+}
+enum GetBucketAccelerateConfigurationRequest {}
+extension Field where Shape == GetBucketAccelerateConfigurationRequest {
+  static var bucket: Field<GetBucketAccelerateConfigurationRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<GetBucketAccelerateConfigurationRequest, String?> { .init("ExpectedBucketOwner") }
+  static var requestPayer: Field<GetBucketAccelerateConfigurationRequest, RequestPayer?> { .init("RequestPayer") }
 }
 enum GetBucketAclOutput {}
 extension Field where Shape == GetBucketAclOutput {
@@ -422,6 +473,15 @@ extension Field where Shape == GetBucketAclRequest {
   static var bucket: Field<GetBucketAclRequest, String> { .init("Bucket") }
   static var expectedBucketOwner: Field<GetBucketAclRequest, String?> { .init("ExpectedBucketOwner") }
 }
+enum GetBucketCorsOutput {}
+extension Field where Shape == GetBucketCorsOutput {
+  static var cORSRules: Field<GetBucketCorsOutput, [Obj<CORSRule>]?> { .init("CORSRules") }
+}
+enum GetBucketCorsRequest {}
+extension Field where Shape == GetBucketCorsRequest {
+  static var bucket: Field<GetBucketCorsRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<GetBucketCorsRequest, String?> { .init("ExpectedBucketOwner") }
+}
 enum GetBucketEncryptionOutput {}
 extension Field where Shape == GetBucketEncryptionOutput {
   static var serverSideEncryptionConfiguration: Field<GetBucketEncryptionOutput, Obj<ServerSideEncryptionConfiguration>?> { .init("ServerSideEncryptionConfiguration") }
@@ -430,6 +490,16 @@ enum GetBucketEncryptionRequest {}
 extension Field where Shape == GetBucketEncryptionRequest {
   static var bucket: Field<GetBucketEncryptionRequest, String> { .init("Bucket") }
   static var expectedBucketOwner: Field<GetBucketEncryptionRequest, String?> { .init("ExpectedBucketOwner") }
+}
+enum GetBucketLifecycleConfigurationOutput {}
+extension Field where Shape == GetBucketLifecycleConfigurationOutput {
+  static var rules: Field<GetBucketLifecycleConfigurationOutput, [Obj<LifecycleRule>]?> { .init("Rules") }
+  static var transitionDefaultMinimumObjectSize: Field<GetBucketLifecycleConfigurationOutput, TransitionDefaultMinimumObjectSize?> { .init("TransitionDefaultMinimumObjectSize") }
+}
+enum GetBucketLifecycleConfigurationRequest {}
+extension Field where Shape == GetBucketLifecycleConfigurationRequest {
+  static var bucket: Field<GetBucketLifecycleConfigurationRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<GetBucketLifecycleConfigurationRequest, String?> { .init("ExpectedBucketOwner") }
 }
 enum GetBucketLocationOutput {}
 extension Field where Shape == GetBucketLocationOutput {
@@ -440,10 +510,28 @@ extension Field where Shape == GetBucketLocationRequest {
   static var bucket: Field<GetBucketLocationRequest, String> { .init("Bucket") }
   static var expectedBucketOwner: Field<GetBucketLocationRequest, String?> { .init("ExpectedBucketOwner") }
 }
+enum GetBucketLoggingOutput {}
+extension Field where Shape == GetBucketLoggingOutput {
+  static var loggingEnabled: Field<GetBucketLoggingOutput, Obj<LoggingEnabled>?> { .init("LoggingEnabled") }
+}
+enum GetBucketLoggingRequest {}
+extension Field where Shape == GetBucketLoggingRequest {
+  static var bucket: Field<GetBucketLoggingRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<GetBucketLoggingRequest, String?> { .init("ExpectedBucketOwner") }
+}
 enum GetBucketNotificationConfigurationRequest {}
 extension Field where Shape == GetBucketNotificationConfigurationRequest {
   static var bucket: Field<GetBucketNotificationConfigurationRequest, String> { .init("Bucket") }
   static var expectedBucketOwner: Field<GetBucketNotificationConfigurationRequest, String?> { .init("ExpectedBucketOwner") }
+}
+enum GetBucketOwnershipControlsOutput {}
+extension Field where Shape == GetBucketOwnershipControlsOutput {
+  static var ownershipControls: Field<GetBucketOwnershipControlsOutput, Obj<OwnershipControls>?> { .init("OwnershipControls") }
+}
+enum GetBucketOwnershipControlsRequest {}
+extension Field where Shape == GetBucketOwnershipControlsRequest {
+  static var bucket: Field<GetBucketOwnershipControlsRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<GetBucketOwnershipControlsRequest, String?> { .init("ExpectedBucketOwner") }
 }
 enum GetBucketPolicyOutput {}
 extension Field where Shape == GetBucketPolicyOutput {
@@ -453,6 +541,33 @@ enum GetBucketPolicyRequest {}
 extension Field where Shape == GetBucketPolicyRequest {
   static var bucket: Field<GetBucketPolicyRequest, String> { .init("Bucket") }
   static var expectedBucketOwner: Field<GetBucketPolicyRequest, String?> { .init("ExpectedBucketOwner") }
+}
+enum GetBucketPolicyStatusOutput {}
+extension Field where Shape == GetBucketPolicyStatusOutput {
+  static var policyStatus: Field<GetBucketPolicyStatusOutput, Obj<PolicyStatus>?> { .init("PolicyStatus") }
+}
+enum GetBucketPolicyStatusRequest {}
+extension Field where Shape == GetBucketPolicyStatusRequest {
+  static var bucket: Field<GetBucketPolicyStatusRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<GetBucketPolicyStatusRequest, String?> { .init("ExpectedBucketOwner") }
+}
+enum GetBucketReplicationOutput {}
+extension Field where Shape == GetBucketReplicationOutput {
+  static var replicationConfiguration: Field<GetBucketReplicationOutput, Obj<ReplicationConfiguration>?> { .init("ReplicationConfiguration") }
+}
+enum GetBucketReplicationRequest {}
+extension Field where Shape == GetBucketReplicationRequest {
+  static var bucket: Field<GetBucketReplicationRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<GetBucketReplicationRequest, String?> { .init("ExpectedBucketOwner") }
+}
+enum GetBucketRequestPaymentOutput {}
+extension Field where Shape == GetBucketRequestPaymentOutput {
+  static var payer: Field<GetBucketRequestPaymentOutput, Payer?> { .init("Payer") }
+}
+enum GetBucketRequestPaymentRequest {}
+extension Field where Shape == GetBucketRequestPaymentRequest {
+  static var bucket: Field<GetBucketRequestPaymentRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<GetBucketRequestPaymentRequest, String?> { .init("ExpectedBucketOwner") }
 }
 enum GetBucketTaggingOutput {}
 extension Field where Shape == GetBucketTaggingOutput {
@@ -533,6 +648,15 @@ extension Field where Shape == GetObjectAttributesRequest {
   static var requestPayer: Field<GetObjectAttributesRequest, RequestPayer?> { .init("RequestPayer") }
   static var expectedBucketOwner: Field<GetObjectAttributesRequest, String?> { .init("ExpectedBucketOwner") }
   static var objectAttributes: Field<GetObjectAttributesRequest, [ObjectAttributes]> { .init("ObjectAttributes") }
+}
+enum GetObjectLockConfigurationOutput {}
+extension Field where Shape == GetObjectLockConfigurationOutput {
+  static var objectLockConfiguration: Field<GetObjectLockConfigurationOutput, Obj<ObjectLockConfiguration>?> { .init("ObjectLockConfiguration") }
+}
+enum GetObjectLockConfigurationRequest {}
+extension Field where Shape == GetObjectLockConfigurationRequest {
+  static var bucket: Field<GetObjectLockConfigurationRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<GetObjectLockConfigurationRequest, String?> { .init("ExpectedBucketOwner") }
 }
 enum GetObjectOutput {}
 extension Field where Shape == GetObjectOutput {
@@ -738,6 +862,39 @@ extension Field where Shape == LambdaFunctionConfiguration {
   static var events: Field<LambdaFunctionConfiguration, [Event]> { .init("Events") }
   static var filter: Field<LambdaFunctionConfiguration, Obj<NotificationConfigurationFilter>?> { .init("Filter") }
 }
+enum LifecycleExpiration {}
+extension Field where Shape == LifecycleExpiration {
+  static var date: Field<LifecycleExpiration, Date?> { .init("Date") }
+  static var days: Field<LifecycleExpiration, Int?> { .init("Days") }
+  static var expiredObjectDeleteMarker: Field<LifecycleExpiration, Bool?> { .init("ExpiredObjectDeleteMarker") }
+}
+enum LifecycleRule {}
+extension Field where Shape == LifecycleRule {
+  static var expiration: Field<LifecycleRule, Obj<LifecycleExpiration>?> { .init("Expiration") }
+  static var iD: Field<LifecycleRule, String?> { .init("ID") }
+  static var prefix: Field<LifecycleRule, String?> { .init("Prefix") }
+  static var filter: Field<LifecycleRule, Obj<LifecycleRuleFilter>?> { .init("Filter") }
+  static var status: Field<LifecycleRule, ExpirationStatus> { .init("Status") }
+  static var transitions: Field<LifecycleRule, [Obj<Transition>]?> { .init("Transitions") }
+  static var noncurrentVersionTransitions: Field<LifecycleRule, [Obj<NoncurrentVersionTransition>]?> { .init("NoncurrentVersionTransitions") }
+  static var noncurrentVersionExpiration: Field<LifecycleRule, Obj<NoncurrentVersionExpiration>?> { .init("NoncurrentVersionExpiration") }
+  static var abortIncompleteMultipartUpload: Field<LifecycleRule, Obj<AbortIncompleteMultipartUpload>?> { .init("AbortIncompleteMultipartUpload") }
+}
+enum LifecycleRuleAndOperator {}
+extension Field where Shape == LifecycleRuleAndOperator {
+  static var prefix: Field<LifecycleRuleAndOperator, String?> { .init("Prefix") }
+  static var tags: Field<LifecycleRuleAndOperator, [Obj<Tag>]?> { .init("Tags") }
+  static var objectSizeGreaterThan: Field<LifecycleRuleAndOperator, Int?> { .init("ObjectSizeGreaterThan") }
+  static var objectSizeLessThan: Field<LifecycleRuleAndOperator, Int?> { .init("ObjectSizeLessThan") }
+}
+enum LifecycleRuleFilter {}
+extension Field where Shape == LifecycleRuleFilter {
+  static var prefix: Field<LifecycleRuleFilter, String?> { .init("Prefix") }
+  static var tag: Field<LifecycleRuleFilter, Obj<Tag>?> { .init("Tag") }
+  static var objectSizeGreaterThan: Field<LifecycleRuleFilter, Int?> { .init("ObjectSizeGreaterThan") }
+  static var objectSizeLessThan: Field<LifecycleRuleFilter, Int?> { .init("ObjectSizeLessThan") }
+  static var and: Field<LifecycleRuleFilter, Obj<LifecycleRuleAndOperator>?> { .init("And") }
+}
 enum ListBucketsOutput {}
 extension Field where Shape == ListBucketsOutput {
   static var buckets: Field<ListBucketsOutput, [Obj<Bucket>]?> { .init("Buckets") }
@@ -903,6 +1060,18 @@ extension Field where Shape == LocationInfo {
   static var type: Field<LocationInfo, LocationType?> { .init("Type") }
   static var name: Field<LocationInfo, String?> { .init("Name") }
 }
+enum LoggingEnabled {}
+extension Field where Shape == LoggingEnabled {
+  static var targetBucket: Field<LoggingEnabled, String> { .init("TargetBucket") }
+  static var targetGrants: Field<LoggingEnabled, [Obj<TargetGrant>]?> { .init("TargetGrants") }
+  static var targetPrefix: Field<LoggingEnabled, String> { .init("TargetPrefix") }
+  static var targetObjectKeyFormat: Field<LoggingEnabled, Obj<TargetObjectKeyFormat>?> { .init("TargetObjectKeyFormat") }
+}
+enum Metrics {}
+extension Field where Shape == Metrics {
+  static var status: Field<Metrics, MetricsStatus> { .init("Status") }
+  static var eventThreshold: Field<Metrics, Obj<ReplicationTimeValue>?> { .init("EventThreshold") }
+}
 enum MultipartUpload {}
 extension Field where Shape == MultipartUpload {
   static var uploadId: Field<MultipartUpload, String?> { .init("UploadId") }
@@ -913,6 +1082,17 @@ extension Field where Shape == MultipartUpload {
   static var initiator: Field<MultipartUpload, Obj<Initiator>?> { .init("Initiator") }
   static var checksumAlgorithm: Field<MultipartUpload, ChecksumAlgorithm?> { .init("ChecksumAlgorithm") }
   static var checksumType: Field<MultipartUpload, ChecksumType?> { .init("ChecksumType") }
+}
+enum NoncurrentVersionExpiration {}
+extension Field where Shape == NoncurrentVersionExpiration {
+  static var noncurrentDays: Field<NoncurrentVersionExpiration, Int?> { .init("NoncurrentDays") }
+  static var newerNoncurrentVersions: Field<NoncurrentVersionExpiration, Int?> { .init("NewerNoncurrentVersions") }
+}
+enum NoncurrentVersionTransition {}
+extension Field where Shape == NoncurrentVersionTransition {
+  static var noncurrentDays: Field<NoncurrentVersionTransition, Int?> { .init("NoncurrentDays") }
+  static var storageClass: Field<NoncurrentVersionTransition, TransitionStorageClass?> { .init("StorageClass") }
+  static var newerNoncurrentVersions: Field<NoncurrentVersionTransition, Int?> { .init("NewerNoncurrentVersions") }
 }
 enum NotificationConfiguration {}
 extension Field where Shape == NotificationConfiguration {
@@ -944,6 +1124,15 @@ extension Field where Shape == ObjectIdentifier {
   static var eTag: Field<ObjectIdentifier, String?> { .init("ETag") }
   static var lastModifiedTime: Field<ObjectIdentifier, Date?> { .init("LastModifiedTime") }
   static var size: Field<ObjectIdentifier, Int?> { .init("Size") }
+}
+enum ObjectLockConfiguration {}
+extension Field where Shape == ObjectLockConfiguration {
+  static var objectLockEnabled: Field<ObjectLockConfiguration, ObjectLockEnabled?> { .init("ObjectLockEnabled") }
+  static var rule: Field<ObjectLockConfiguration, Obj<ObjectLockRule>?> { .init("Rule") }
+}
+enum ObjectLockRule {}
+extension Field where Shape == ObjectLockRule {
+  static var defaultRetention: Field<ObjectLockRule, Obj<DefaultRetention>?> { .init("DefaultRetention") }
 }
 enum ObjectPart {}
 extension Field where Shape == ObjectPart {
@@ -979,6 +1168,14 @@ extension Field where Shape == Owner {
   static var displayName: Field<Owner, String?> { .init("DisplayName") }
   static var iD: Field<Owner, String?> { .init("ID") }
 }
+enum OwnershipControls {}
+extension Field where Shape == OwnershipControls {
+  static var rules: Field<OwnershipControls, [Obj<OwnershipControlsRule>]> { .init("Rules") }
+}
+enum OwnershipControlsRule {}
+extension Field where Shape == OwnershipControlsRule {
+  static var objectOwnership: Field<OwnershipControlsRule, ObjectOwnership> { .init("ObjectOwnership") }
+}
 enum Part {}
 extension Field where Shape == Part {
   static var partNumber: Field<Part, Int?> { .init("PartNumber") }
@@ -995,6 +1192,14 @@ extension Field where Shape == Part {
   static var checksumXXHASH64: Field<Part, String?> { .init("ChecksumXXHASH64") }
   static var checksumXXHASH3: Field<Part, String?> { .init("ChecksumXXHASH3") }
   static var checksumXXHASH128: Field<Part, String?> { .init("ChecksumXXHASH128") }
+}
+enum PartitionedPrefix {}
+extension Field where Shape == PartitionedPrefix {
+  static var partitionDateSource: Field<PartitionedPrefix, PartitionDateSource?> { .init("PartitionDateSource") }
+}
+enum PolicyStatus {}
+extension Field where Shape == PolicyStatus {
+  static var isPublic: Field<PolicyStatus, Bool?> { .init("IsPublic") }
 }
 enum PublicAccessBlockConfiguration {}
 extension Field where Shape == PublicAccessBlockConfiguration {
@@ -1017,20 +1222,13 @@ extension Field where Shape == PutBucketAclRequest {
   static var grantWriteACP: Field<PutBucketAclRequest, String?> { .init("GrantWriteACP") }
   static var expectedBucketOwner: Field<PutBucketAclRequest, String?> { .init("ExpectedBucketOwner") }
 }
-enum PutBucketEncryptionRequest {}
-extension Field where Shape == PutBucketEncryptionRequest {
-  static var bucket: Field<PutBucketEncryptionRequest, String> { .init("Bucket") }
-  static var contentMD5: Field<PutBucketEncryptionRequest, String?> { .init("ContentMD5") }
-  static var checksumAlgorithm: Field<PutBucketEncryptionRequest, ChecksumAlgorithm?> { .init("ChecksumAlgorithm") }
-  static var serverSideEncryptionConfiguration: Field<PutBucketEncryptionRequest, Obj<ServerSideEncryptionConfiguration>> { .init("ServerSideEncryptionConfiguration") }
-  static var expectedBucketOwner: Field<PutBucketEncryptionRequest, String?> { .init("ExpectedBucketOwner") }
-}
-enum PutBucketNotificationConfigurationRequest {}
-extension Field where Shape == PutBucketNotificationConfigurationRequest {
-  static var bucket: Field<PutBucketNotificationConfigurationRequest, String> { .init("Bucket") }
-  static var notificationConfiguration: Field<PutBucketNotificationConfigurationRequest, Obj<NotificationConfiguration>> { .init("NotificationConfiguration") }
-  static var expectedBucketOwner: Field<PutBucketNotificationConfigurationRequest, String?> { .init("ExpectedBucketOwner") }
-  static var skipDestinationValidation: Field<PutBucketNotificationConfigurationRequest, Bool?> { .init("SkipDestinationValidation") }
+enum PutBucketOwnershipControlsRequest {}
+extension Field where Shape == PutBucketOwnershipControlsRequest {
+  static var bucket: Field<PutBucketOwnershipControlsRequest, String> { .init("Bucket") }
+  static var contentMD5: Field<PutBucketOwnershipControlsRequest, String?> { .init("ContentMD5") }
+  static var expectedBucketOwner: Field<PutBucketOwnershipControlsRequest, String?> { .init("ExpectedBucketOwner") }
+  static var ownershipControls: Field<PutBucketOwnershipControlsRequest, Obj<OwnershipControls>> { .init("OwnershipControls") }
+  static var checksumAlgorithm: Field<PutBucketOwnershipControlsRequest, ChecksumAlgorithm?> { .init("ChecksumAlgorithm") }
 }
 enum PutBucketPolicyRequest {}
 extension Field where Shape == PutBucketPolicyRequest {
@@ -1057,14 +1255,6 @@ extension Field where Shape == PutBucketVersioningRequest {
   static var mFA: Field<PutBucketVersioningRequest, String?> { .init("MFA") }
   static var versioningConfiguration: Field<PutBucketVersioningRequest, Obj<VersioningConfiguration>> { .init("VersioningConfiguration") }
   static var expectedBucketOwner: Field<PutBucketVersioningRequest, String?> { .init("ExpectedBucketOwner") }
-}
-enum PutBucketWebsiteRequest {}
-extension Field where Shape == PutBucketWebsiteRequest {
-  static var bucket: Field<PutBucketWebsiteRequest, String> { .init("Bucket") }
-  static var contentMD5: Field<PutBucketWebsiteRequest, String?> { .init("ContentMD5") }
-  static var checksumAlgorithm: Field<PutBucketWebsiteRequest, ChecksumAlgorithm?> { .init("ChecksumAlgorithm") }
-  static var websiteConfiguration: Field<PutBucketWebsiteRequest, Obj<WebsiteConfiguration>> { .init("WebsiteConfiguration") }
-  static var expectedBucketOwner: Field<PutBucketWebsiteRequest, String?> { .init("ExpectedBucketOwner") }
 }
 enum PutObjectAclOutput {}
 extension Field where Shape == PutObjectAclOutput {
@@ -1204,6 +1394,47 @@ extension Field where Shape == RedirectAllRequestsTo {
   static var hostName: Field<RedirectAllRequestsTo, String> { .init("HostName") }
   static var `protocol`: Field<RedirectAllRequestsTo, S3Protocol?> { .init("Protocol") }
 }
+enum ReplicaModifications {}
+extension Field where Shape == ReplicaModifications {
+  static var status: Field<ReplicaModifications, ReplicaModificationsStatus> { .init("Status") }
+}
+enum ReplicationConfiguration {}
+extension Field where Shape == ReplicationConfiguration {
+  static var role: Field<ReplicationConfiguration, String> { .init("Role") }
+  static var rules: Field<ReplicationConfiguration, [Obj<ReplicationRule>]> { .init("Rules") }
+}
+enum ReplicationRule {}
+extension Field where Shape == ReplicationRule {
+  static var iD: Field<ReplicationRule, String?> { .init("ID") }
+  static var priority: Field<ReplicationRule, Int?> { .init("Priority") }
+  static var prefix: Field<ReplicationRule, String?> { .init("Prefix") }
+  static var filter: Field<ReplicationRule, Obj<ReplicationRuleFilter>?> { .init("Filter") }
+  static var status: Field<ReplicationRule, ReplicationRuleStatus> { .init("Status") }
+  static var sourceSelectionCriteria: Field<ReplicationRule, Obj<SourceSelectionCriteria>?> { .init("SourceSelectionCriteria") }
+  static var existingObjectReplication: Field<ReplicationRule, Obj<ExistingObjectReplication>?> { .init("ExistingObjectReplication") }
+  static var destination: Field<ReplicationRule, Obj<Destination>> { .init("Destination") }
+  static var deleteMarkerReplication: Field<ReplicationRule, Obj<DeleteMarkerReplication>?> { .init("DeleteMarkerReplication") }
+}
+enum ReplicationRuleAndOperator {}
+extension Field where Shape == ReplicationRuleAndOperator {
+  static var prefix: Field<ReplicationRuleAndOperator, String?> { .init("Prefix") }
+  static var tags: Field<ReplicationRuleAndOperator, [Obj<Tag>]?> { .init("Tags") }
+}
+enum ReplicationRuleFilter {}
+extension Field where Shape == ReplicationRuleFilter {
+  static var prefix: Field<ReplicationRuleFilter, String?> { .init("Prefix") }
+  static var tag: Field<ReplicationRuleFilter, Obj<Tag>?> { .init("Tag") }
+  static var and: Field<ReplicationRuleFilter, Obj<ReplicationRuleAndOperator>?> { .init("And") }
+}
+enum ReplicationTime {}
+extension Field where Shape == ReplicationTime {
+  static var status: Field<ReplicationTime, ReplicationTimeStatus> { .init("Status") }
+  static var time: Field<ReplicationTime, Obj<ReplicationTimeValue>> { .init("Time") }
+}
+enum ReplicationTimeValue {}
+extension Field where Shape == ReplicationTimeValue {
+  static var minutes: Field<ReplicationTimeValue, Int?> { .init("Minutes") }
+}
 enum RestoreStatus {}
 extension Field where Shape == RestoreStatus {
   static var isRestoreInProgress: Field<RestoreStatus, Bool?> { .init("IsRestoreInProgress") }
@@ -1233,6 +1464,16 @@ extension Field where Shape == ServerSideEncryptionRule {
   static var bucketKeyEnabled: Field<ServerSideEncryptionRule, Bool?> { .init("BucketKeyEnabled") }
   static var blockedEncryptionTypes: Field<ServerSideEncryptionRule, Obj<BlockedEncryptionTypes>?> { .init("BlockedEncryptionTypes") }
 }
+enum SimplePrefix {}
+enum SourceSelectionCriteria {}
+extension Field where Shape == SourceSelectionCriteria {
+  static var sseKmsEncryptedObjects: Field<SourceSelectionCriteria, Obj<SseKmsEncryptedObjects>?> { .init("SseKmsEncryptedObjects") }
+  static var replicaModifications: Field<SourceSelectionCriteria, Obj<ReplicaModifications>?> { .init("ReplicaModifications") }
+}
+enum SseKmsEncryptedObjects {}
+extension Field where Shape == SseKmsEncryptedObjects {
+  static var status: Field<SseKmsEncryptedObjects, SseKmsEncryptedObjectsStatus> { .init("Status") }
+}
 enum Tag {}
 extension Field where Shape == Tag {
   static var key: Field<Tag, String> { .init("Key") }
@@ -1242,12 +1483,28 @@ enum Tagging {}
 extension Field where Shape == Tagging {
   static var tagSet: Field<Tagging, [Obj<Tag>]> { .init("TagSet") }
 }
+enum TargetGrant {}
+extension Field where Shape == TargetGrant {
+  static var grantee: Field<TargetGrant, Obj<Grantee>?> { .init("Grantee") }
+  static var permission: Field<TargetGrant, BucketLogsPermission?> { .init("Permission") }
+}
+enum TargetObjectKeyFormat {}
+extension Field where Shape == TargetObjectKeyFormat {
+  static var simplePrefix: Field<TargetObjectKeyFormat, Obj<SimplePrefix>?> { .init("SimplePrefix") }
+  static var partitionedPrefix: Field<TargetObjectKeyFormat, Obj<PartitionedPrefix>?> { .init("PartitionedPrefix") }
+}
 enum TopicConfiguration {}
 extension Field where Shape == TopicConfiguration {
   static var id: Field<TopicConfiguration, String?> { .init("Id") }
   static var topicArn: Field<TopicConfiguration, String> { .init("TopicArn") }
   static var events: Field<TopicConfiguration, [Event]> { .init("Events") }
   static var filter: Field<TopicConfiguration, Obj<NotificationConfigurationFilter>?> { .init("Filter") }
+}
+enum Transition {}
+extension Field where Shape == Transition {
+  static var date: Field<Transition, Date?> { .init("Date") }
+  static var days: Field<Transition, Int?> { .init("Days") }
+  static var storageClass: Field<Transition, TransitionStorageClass?> { .init("StorageClass") }
 }
 enum UploadPartCopyOutput {}
 extension Field where Shape == UploadPartCopyOutput {
@@ -1332,11 +1589,4 @@ enum VersioningConfiguration {}
 extension Field where Shape == VersioningConfiguration {
   static var mFADelete: Field<VersioningConfiguration, MFADelete?> { .init("MFADelete") }
   static var status: Field<VersioningConfiguration, BucketVersioningStatus?> { .init("Status") }
-}
-enum WebsiteConfiguration {}
-extension Field where Shape == WebsiteConfiguration {
-  static var errorDocument: Field<WebsiteConfiguration, Obj<ErrorDocument>?> { .init("ErrorDocument") }
-  static var indexDocument: Field<WebsiteConfiguration, Obj<IndexDocument>?> { .init("IndexDocument") }
-  static var redirectAllRequestsTo: Field<WebsiteConfiguration, Obj<RedirectAllRequestsTo>?> { .init("RedirectAllRequestsTo") }
-  static var routingRules: Field<WebsiteConfiguration, [Obj<RoutingRule>]?> { .init("RoutingRules") }
 }

@@ -1,0 +1,10 @@
+import WireModel
+
+/// Traits of a member with those of its shape underneath, as botocore merges them.
+extension ServiceModel {
+  func wireName(_ member: Member) -> String? { member.locationName ?? shape(member).locationName }
+  func isFlattened(_ member: Member) -> Bool { member.flattened || shape(member).flattened }
+  func namespace(_ member: Member) -> XMLNamespace? { member.xmlNamespace ?? shape(member).xmlNamespace }
+  func timestampFormat(_ member: Member) -> TimestampFormat? { member.timestampFormat ?? shape(member).timestampFormat }
+  func isStreaming(_ member: Member) -> Bool { member.streaming || shape(member).streaming }
+}
