@@ -12,6 +12,7 @@ let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "s
 let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -39,7 +40,7 @@ let all: [Target] = [
   library("WireProtocol", in: "Base", ["RegionKit", "WireModel", "CExpat"]),
   library("RequestSigning", in: "Base", ["RegionKit", crypto]),
   library("HTTPKit", in: "Base", ["RegionKit", nio, nioPosix, nioHTTP1, nioSSL, logging]),
-  library("RegionStore", in: "Base", ["RegionKit", grdb, logging]),
+  library("RegionStore", in: "Base", ["RegionKit", grdb, sqlite, logging]),
   library("ContentStore", in: "Base", ["RegionKit", "CPosixFiles", crypto]),
   library("Durable", in: "Base", ["RegionKit", "RegionStore", logging]),
   library("Ports", in: "Base", ["RegionKit"]),

@@ -7,9 +7,13 @@ public protocol StoredRecord: Codable, Sendable {
   static var collection: String { get }
   /// Values of declared secondary indexes: index name to value. An index may be added later; the store rebuilds it.
   var indexValues: [String: String] { get }
+  /// Names the way `indexValues` is made, e.g. `2`; change it whenever an index is added or made otherwise. Empty (the default): the store
+  /// checks the whole collection once after each new build of the program, which costs microseconds a record.
+  static var indexSchema: String { get }
 }
 
 extension StoredRecord {
+  public static var indexSchema: String { "" }
   public var indexValues: [String: String] { [:] }
 }
 
@@ -196,6 +200,6 @@ public enum RecordCoding {
   public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: some Sequence<UInt8>) throws -> Value {
     let decoder = JSONDecoder()
     decoder.dateDecodingStrategy = .secondsSince1970
-    return try decoder.decode(type, from: Data(bytes))
+    return try decoder.decode(type, from: (bytes as? Data) ?? Data(bytes))
   }
 }
