@@ -160,10 +160,11 @@ int rs_watch_wait(int fd) {
   }
 }
 
-int rs_lock_file(const char *path) {
+int rs_lock_file(const char *path, int wait) {
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return -errno;
-  if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+  while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
+    if (errno == EINTR) continue;
     int code = errno;
     close(fd);
     return -code;

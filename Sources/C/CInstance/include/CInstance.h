@@ -48,8 +48,8 @@ int rs_copy_attributes(const char *from, const char *to);
 int rs_watch_directory(const char *path);
 /// Blocks until something happened in the directory, drops the details, answers 0.
 int rs_watch_wait(int fd);
-/// Opens (creating, mode 0600) and locks a file for this process; -EWOULDBLOCK when another holds it.
-int rs_lock_file(const char *path);
+/// Opens (creating, mode 0600) and locks a file for this process. When another holds it: waits, or -EWOULDBLOCK without `wait`.
+int rs_lock_file(const char *path, int wait);
 
 // ---- Network (the calling process's own network namespace) -------------------------------------------------------------------
 
