@@ -124,22 +124,14 @@ struct LaunchRequest: Sendable {
   }
 
   func record(index: Int, address: String, reservationId: String, now: Date, random: any Randomness) -> InstanceRecord {
-    let bytes = address.split(separator: ".").compactMap { UInt8($0) }
-    // Locally administered, and unique because the address is.
-    let mac = ([0x02, 0x52] + bytes).map { Self.hex(UInt8($0)) }.joined(separator: ":")
     return InstanceRecord(
       instanceId: "i-" + random.hex(17), reservationId: reservationId, imageId: imageId, instanceType: size.name,
       launchIndex: index, vpcId: vpc.vpcId, subnetId: subnet.subnetId, availabilityZone: subnet.availabilityZone,
-      privateIP: address, networkInterfaceId: "eni-" + random.hex(17), macAddress: mac, securityGroupIds: groups,
+      privateIP: address, networkInterfaceId: "eni-" + random.hex(17), macAddress: InstanceAddressing.hardwareAddress(privateIP: address) ?? "", securityGroupIds: groups,
       userData: userData, clientToken: clientToken, profile: profile,
       profileAssociationId: profile == nil ? nil : "iip-assoc-" + random.hex(17), tags: tags, launchTime: now,
       state: .pending, stateReason: LifeReason(code: "pending", message: "pending"), transitionReason: "",
       neverLaunched: true, handle: nil, tokensRequired: tokensRequired, disableApiTermination: disableApiTermination,
       disableApiStop: disableApiStop, shutdownBehavior: shutdownBehavior)
-  }
-
-  private static func hex(_ byte: UInt8) -> String {
-    let text = String(byte, radix: 16)
-    return text.utf8.count == 1 ? "0" + text : text
   }
 }
