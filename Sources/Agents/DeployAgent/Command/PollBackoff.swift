@@ -1,0 +1,52 @@
+import FoundationEssentials
+import Glibc
+import RegionKit
+
+/// How long to wait after failed polls: 10, 13, 17 … 90 seconds as the official agent does, less what the poll itself took, a little
+/// less at random so that hosts do not come back in step. One success starts over.
+struct PollBackoff: Sendable {
+  private(set) var failures = 0
+
+  mutating func succeeded() { failures = 0 }
+
+  /// Seconds to wait after one more failure.
+  mutating func failed(elapsed: Double, randomness: any Randomness) -> Double {
+    failures = min(10, failures + 1)
+    let whole = Self.delay(failures: failures)
+    let jitter = Double(randomness.below(1001)) / 1000 * 0.15
+    return max(0, whole * (1 - jitter) - elapsed)
+  }
+
+  /// `floor(1.2675^n · 90 / 1.2675^10)` for n consecutive failures, at most 10.
+  static func delay(failures: Int) -> Double {
+    floor(pow(1.2675, Double(min(10, max(1, failures)))) * 90 / pow(1.2675, 10) + 1e-9)
+  }
+}
+
+/// Says something to the service until it listens: used for what must not get lost.
+struct Delivery: Sendable {
+  let clock: any RegionClock
+  let randomness: any Randomness
+
+  /// Repeats `call` after transient failures, 0.3 s then doubling up to 10 s, for at most `limit` real seconds and `tries` attempts.
+  /// A refusal is thrown at once.
+  func attempt<T: Sendable>(
+    limit: Double, tries: Int = .max, _ call: @Sendable () async throws -> T
+  ) async throws -> T {
+    let end = clock.deadline(afterReal: limit)
+    var wait = 0.3
+    var count = 0
+    while true {
+      count += 1
+      do { return try await call() } catch let error as CancellationError { throw error } catch let failure as ServiceFailure
+        where !failure.isTransient
+      {
+        throw failure
+      } catch {
+        guard count < tries, clock.now().addingTimeInterval(wait) < end else { throw error }
+      }
+      try await clock.sleepReal(wait * (1 - Double(randomness.below(1001)) / 1000 * 0.3))
+      wait = min(10, wait * 2)
+    }
+  }
+}
