@@ -1,9 +1,10 @@
+public import Durable
 public import FoundationEssentials
 public import RegionKit
 public import RegionStore
 
 /// The process "died" here.
-public struct SimulatedCrash: Error, Sendable, CustomStringConvertible {
+public struct SimulatedCrash: ProcessDeath, Sendable, CustomStringConvertible {
   public let description: String
 }
 

@@ -43,9 +43,13 @@ public protocol TaskHandler: Sendable {
   var maximumAttempts: Int { get }
   /// What becomes of the machine when the task cannot be done: usually a transition to its failed state.
   func exhausted(_ task: ClaimedTask, error: any Error) async throws -> StoreCommit
+  /// The collection of the machine that `subject` names. When it is given, the runner drops a task whose `expectedVersion` is not the
+  /// machine's version any more; when it is nil (the default) the handler looks by itself.
+  var machineCollection: String? { get }
 }
 
 extension TaskHandler {
+  public var machineCollection: String? { nil }
   public var maximumAttempts: Int { 10 }
 }
 
