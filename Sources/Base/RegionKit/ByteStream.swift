@@ -3,6 +3,9 @@ public struct ByteStream: AsyncSequence, Sendable {
   public typealias Element = [UInt8]
   /// The number of bytes to come, when it is known.
   public let length: Int64?
+  /// The fields that came after the bytes (HTTP or aws-chunked trailers), names in lower case. Complete only once the stream has ended;
+  /// nil when this kind of stream has none.
+  public var trailers: (@Sendable () -> [String: String])?
   private let next: @Sendable () async throws -> [UInt8]?
 
   /// `next` is called from one task at a time and answers nil at the end.
