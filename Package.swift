@@ -69,7 +69,7 @@ let all: [Target] = [
   library("RoadsteadTesting", in: ".", ["RegionKit", "WireModel", "RegionStore", "Durable", "Ports"]),
   .executableTarget(
     name: "roadstead",
-    dependencies: ["Region", "DeployAgent", "MetadataPlane", "NamespaceDriver", "RegionKit", arguments, logging],
+    dependencies: ["Region", "DeployAgent", "MetadataPlane", "NamespaceDriver", "CInstance", "RegionKit", arguments, logging],
     path: "Sources/roadstead",
     swiftSettings: settings,
     // The agent runs inside images that have no Swift runtime.
@@ -94,7 +94,7 @@ let all: [Target] = [
     "CodeDeployService", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit", "RoadsteadTesting",
   ]),
   tests("DriverTests", ["NamespaceDriver", "FakeDriver", "MetadataPlane", "Ports", "RegionKit", "HTTPKit"]),
-  tests("DeployAgentTests", ["DeployAgent", "HTTPKit", "RequestSigning", "RegionKit"]),
+  tests("DeployAgentTests", ["DeployAgent", "HTTPKit", "RequestSigning", "RegionKit", crypto, x509, logging]),
   tests("SimulationTests", [
     "CodeDeployService", "EC2Service", "FakeDriver", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit",
     "RoadsteadTesting",

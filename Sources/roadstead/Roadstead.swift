@@ -1,2 +1,70 @@
 import ArgumentParser
-@main struct Roadstead: AsyncParsableCommand { mutating func run() async throws {} }
+import CInstance
+import FoundationEssentials
+import Glibc
+
+/// The one binary. An instance's launcher and init are this program too and run before anything of Swift's runtime is started, because
+/// they must have a single thread.
+@main
+enum Main {
+  static func main() async {
+    if rs_instance_wants(CommandLine.argc, CommandLine.unsafeArgv) != 0 {
+      exit(rs_instance_main(CommandLine.argc, CommandLine.unsafeArgv))
+    }
+    setlinebuf(stdout)
+    signal(SIGPIPE, SIG_IGN)
+    await Roadstead.main()
+  }
+}
+
+struct Roadstead: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "roadstead",
+    abstract: "Your own AWS-compatible DevOps region, on machines you own.",
+    discussion: """
+      Start a region, point the AWS CLI at it, and what you ask for happens for real:
+
+        roadstead up                       # starts the region and says where it listens
+        eval "$(roadstead env)"            # in another shell: endpoint and keys
+        aws s3 mb s3://releases
+
+      `roadstead doctor` says what this machine can do and how to mend what it cannot.
+      """,
+    subcommands: [
+      Up.self, Down.self, Env.self, AWS.self, Account.self, DoctorCommand.self, Agent.self, Plane.self, Version.self,
+    ])
+}
+
+/// Flags that several commands share.
+struct HomeOption: ParsableArguments {
+  @Option(help: ArgumentHelp("The directory that holds the region.", valueName: "dir"))
+  var home: String = HomeOption.defaultHome
+
+  static var defaultHome: String {
+    if let given = environment("ROADSTEAD_HOME") { return given }
+    if let data = environment("XDG_DATA_HOME") { return data + "/roadstead" }
+    return (environment("HOME") ?? "/var/lib") + "/.local/share/roadstead"
+  }
+
+  /// Absolute, without `.` and `..`.
+  var path: String { URL(filePath: home).standardizedFileURL.path(percentEncoded: false).trimmingTrailingSlash }
+}
+
+func environment(_ name: String) -> String? {
+  guard let value = getenv(name), value.pointee != 0 else { return nil }
+  return String(cString: value)
+}
+
+extension String {
+  fileprivate var trimmingTrailingSlash: String { count > 1 && hasSuffix("/") ? String(dropLast()) : self }
+}
+
+/// This program's own file.
+var executablePath: String {
+  var buffer = [CChar](repeating: 0, count: 4096)
+  let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+  return count > 0 ? String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : CommandLine.arguments[0]
+}
+
+/// Writes to standard error.
+func complain(_ text: String) { fputs(text + "\n", stderr) }

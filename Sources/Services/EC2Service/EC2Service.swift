@@ -61,3 +61,10 @@ public struct EC2Service: Sendable, InstanceDirectory {
       privateIP: record.privateIP, tags: record.tags, instanceProfileARN: record.profile?.arn)
   }
 }
+
+extension EC2Service {
+  /// The instance that has this private address, whichever account it belongs to; nil when none has.
+  public func instanceId(at address: String) async throws -> String? {
+    try await world.store.get(AddressRecord.self, in: AddressRecord.scope, id: address)?.value.instanceId
+  }
+}

@@ -1,0 +1,4 @@
+/// The release.
+public enum RegionVersion {
+  public static let text = "0.1.0"
+}
