@@ -59,6 +59,8 @@ int rs_link_up(const char *name);
 int rs_address_add(const char *name, uint32_t address, int prefix);
 int rs_default_route(uint32_t gateway);
 int rs_parse_mac(const char *text, uint8_t *mac);
+// metadata.c
+void rs_metadata_bind(void);
 // init.c
 struct rs_init_files {
   int console;

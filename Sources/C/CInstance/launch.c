@@ -77,20 +77,6 @@ static void check(int result, const char *step, const char *detail) {
   rs_fail(step, detail);
 }
 
-/// The instance metadata service's listening socket. It is bound before anything runs inside, so nothing there can take its place,
-/// and init holds it, so the metadata plane may come, go and come back. Connections wait in the backlog meanwhile.
-static void bind_metadata_socket(void) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(0xa9fea9feu)};
-  check(rs_address_add("lo", address.sin_addr.s_addr, 32), "add address", "169.254.169.254");
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-  if (fd < 0) rs_fail("make metadata socket", NULL);
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) rs_fail("bind metadata socket", NULL);
-  if (listen(fd, 256) < 0) rs_fail("listen on metadata socket", NULL);
-  if (dup3(fd, RS_METADATA_FD, O_CLOEXEC) < 0) rs_fail("keep metadata socket", NULL);
-  close(fd);
-}
-
 static void configure_network(const struct rs_config *config) {
   check(rs_link_up("lo"), "bring up", "lo");
   if (rs_config_get(config, "bridge")) {
@@ -99,7 +85,7 @@ static void configure_network(const struct rs_config *config) {
     check(rs_link_up("eth0"), "bring up", "eth0");
     check(rs_default_route(need_address(config, "gateway")), "add default route via", rs_config_get(config, "gateway"));
   }
-  bind_metadata_socket();
+  rs_metadata_bind();
 }
 
 static int open_in(const char *directory, const char *name, int flags) {

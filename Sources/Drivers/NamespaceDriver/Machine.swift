@@ -82,7 +82,7 @@ struct Machine: Sendable {
   }
 
   var metadataProblem: String? {
-    kernel >= 5006 ? nil : "the kernel is older than 5.6 and cannot hand the metadata socket over (pidfd_getfd). Use a newer one."
+    kernel >= 5009 ? nil : "the kernel is older than 5.9 and has no socket look-up programs, which 169.254.169.254:80 takes. Use a newer one."
   }
 
   /// What a launch will find.
