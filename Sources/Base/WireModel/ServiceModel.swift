@@ -34,7 +34,7 @@ public struct ServiceMetadata: Sendable {
 }
 
 /// One operation of a service.
-public struct Operation: Sendable {
+public struct OperationModel: Sendable {
   /// A reference to an input or output shape with its traits.
   public struct ShapeUse: Sendable {
     public let shape: Int
@@ -66,7 +66,7 @@ public struct Operation: Sendable {
 /// A service's trimmed model, read once: all operations, and the shapes of the listed ones.
 public final class ServiceModel: Sendable {
   public let metadata: ServiceMetadata
-  public let operations: [String: Operation]
+  public let operations: [String: OperationModel]
   public let shapes: [Shape]
   public let shapeIndex: [String: Int]
   /// Error shapes by their code on the wire.
@@ -94,9 +94,9 @@ public final class ServiceModel: Sendable {
     shapes = try shapeList.map { try Shape(name: $0.name, json: $0.value, indexes: indexes) }
     shapeIndex = indexes
     metadata = try ServiceMetadata(service: service, json: document["metadata"] ?? .null)
-    var operations: [String: Operation] = [:]
+    var operations: [String: OperationModel] = [:]
     for entry in document["operations"]?.asObject ?? [] {
-      operations[entry.name] = try Operation(name: entry.name, json: entry.value, indexes: indexes, shapes: shapes)
+      operations[entry.name] = try OperationModel(name: entry.name, json: entry.value, indexes: indexes, shapes: shapes)
     }
     self.operations = operations
     errorShapes = Dictionary(
@@ -118,8 +118,8 @@ public final class ServiceModel: Sendable {
   public var service: String { metadata.service }
   public func shape(_ member: Member) -> Shape { shapes[member.shape] }
   public func shape(named name: String) -> Shape? { shapeIndex[name].map { shapes[$0] } }
-  public func inputShape(_ operation: Operation) -> Shape? { operation.input.map { shapes[$0.shape] } }
-  public func outputShape(_ operation: Operation) -> Shape? { operation.output.map { shapes[$0.shape] } }
+  public func inputShape(_ operation: OperationModel) -> Shape? { operation.input.map { shapes[$0.shape] } }
+  public func outputShape(_ operation: OperationModel) -> Shape? { operation.output.map { shapes[$0.shape] } }
 }
 
 extension ServiceMetadata {
@@ -140,7 +140,7 @@ extension ServiceMetadata {
   }
 }
 
-extension Operation {
+extension OperationModel {
   init(name: String, json: JSONValue, indexes: [String: Int], shapes: [Shape]) throws {
     func use(_ key: String) throws -> ShapeUse? {
       guard let json = json[key] else { return nil }

@@ -57,8 +57,9 @@ extension WireCodec {
     return out.merging(values) { bound, _ in bound }
   }
 
+  /// S3 refuses a body of another kind; elsewhere the name of the root does not matter.
   private func expect(_ root: XMLElement, _ name: String?) throws {
-    guard let name, root.name != XMLElement.local(name) else { return }
+    guard model.isS3, let name, root.name != XMLElement.local(name) else { return }
     throw WireProblem("the root element is <\(ScalarText.clip(root.name))> where <\(name)> is due")
   }
 
@@ -80,7 +81,7 @@ extension WireCodec {
     }
     if route.wireProtocol == .restJSON { return try JSONBody(model: model).value(try json(body), member) }
     let root = try XMLReader.read(body)
-    try expect(root, model.wireName(member))
+    try expect(root, model.rootName(member))
     return try XMLBodyReader(model: model).value(root, member)
   }
 

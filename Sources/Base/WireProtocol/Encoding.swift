@@ -52,7 +52,7 @@ extension WireCodec {
   }
 
   private func ec2(_ output: [String: WireValue], _ shape: Shape?, _ route: WireRoute, _ requestId: String) throws -> WireResponse {
-    var body = XMLBodyWriter(model: model, millis: true)
+    var body = XMLBodyWriter(model: model, millis: model.metadata.serviceId == "EC2")
     let name = route.operation.name + "Response"
     body.writer.declaration()
     body.writer.open(name, xmlNamespace.map { [("xmlns", $0.uri)] } ?? [])
@@ -73,18 +73,29 @@ extension WireCodec {
       return response
     }
     response.headers += try binding.headers(output, shape)
+    if route.wireProtocol == .restXML, !model.isS3, shape.payload == nil { setType("application/xml", &response) }
     if let name = shape.payload, let member = shape.member(name) {
       if let value = output[name], !value.isNull { try payload(value, member, route, into: &response) }
       return response
     }
-    let inBody: (Member) -> Bool = { $0.location == .body }
+    // A structure used for input too may bind members to places that an answer does not have.
+    let inBody: (Member) -> Bool = { [.body, .uri, .querystring].contains($0.location) }
     let hasBody = shape.members.contains(where: inBody)
     if route.wireProtocol == .restJSON {
       guard response.status != 204 else { return response }
       try json(try JSONBody(model: model).json(output, shape, only: inBody), into: &response)
-    } else if hasBody || (!model.isS3 && response.status == 200 && shape.members.isEmpty) {
-      var body = XMLBodyWriter(model: model, millis: model.isS3)
+    } else if hasBody {
+      var body = XMLBodyWriter(model: model, millis: model.isS3, shapeNamespaces: true)
       body.writer.declaration()
+      // S3 writes this answer's one member as the root itself, which the model does not say.
+      if model.isS3, route.operation.name == "GetBucketLocation" {
+        body.writer.open("LocationConstraint", xmlNamespace.map { [("xmlns", $0.uri)] } ?? [])
+        if case .string(let region)? = output["LocationConstraint"] { body.writer.text(region) }
+        body.writer.close("LocationConstraint")
+        setType("application/xml", &response)
+        response.body = .bytes(body.writer.bytes)
+        return response
+      }
       let name = route.operation.output?.locationName ?? shape.locationName ?? shape.name
       try body.root(name, output, shape, namespace: route.operation.output?.xmlNamespace ?? shape.xmlNamespace ?? xmlNamespace, only: inBody)
       setType("application/xml", &response)
@@ -120,10 +131,10 @@ extension WireCodec {
       guard case .object(let values) = value, shape.kind == .structure else {
         throw WireProblem("the body of \(route.operation.name) is not a structure")
       }
-      var body = XMLBodyWriter(model: model, millis: model.isS3)
+      var body = XMLBodyWriter(model: model, millis: model.isS3, shapeNamespaces: true)
       body.writer.declaration()
       let namespace = model.namespace(member) ?? xmlNamespace
-      try body.root(model.wireName(member) ?? shape.name, values, shape, namespace: namespace)
+      try body.root(model.rootName(member), values, shape, namespace: namespace)
       setType("application/xml", &response)
       response.body = .bytes(body.writer.bytes)
     }

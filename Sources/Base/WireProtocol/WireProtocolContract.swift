@@ -49,7 +49,7 @@ public struct WireResponse: Sendable {
 
 /// Which operation a request asks for, and the protocol it speaks: a service may answer several (CloudWatch has three).
 public struct WireRoute: Sendable {
-  public let operation: Operation
+  public let operation: OperationModel
   public let wireProtocol: WireProtocolName
   /// REST: the labels of the path, percent-decoded, by the label's name in the template.
   public let labels: [String: String]

@@ -10,7 +10,7 @@ struct CBORBody {
     var out: [String: WireValue] = [:]
     let byName = Dictionary(entries, uniquingKeysWith: { _, last in last })
     for member in shape.members {
-      guard let item = byName[model.wireName(member) ?? member.name], item != .null else { continue }
+      guard let item = byName[member.locationName ?? member.name], item != .null else { continue }
       out[member.name] = try located(member.name) { try value(item, member) }
     }
     if shape.isUnion, out.count > 1 { throw WireProblem("the union \(shape.name) has \(out.count) members set where one is due") }
@@ -66,7 +66,7 @@ struct CBORBody {
     var out: [(String, CBORValue)] = []
     for member in shape.members {
       guard let value = values[member.name], !value.isNull else { continue }
-      out.append((model.wireName(member) ?? member.name, try located(member.name) { try item(value, member) }))
+      out.append((member.locationName ?? member.name, try located(member.name) { try item(value, member) }))
     }
     return .map(out)
   }

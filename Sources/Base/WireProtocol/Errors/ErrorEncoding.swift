@@ -46,7 +46,10 @@ extension WireCodec {
     let type = model.metadata.awsQueryCompatible ? shape?.name ?? failure.code : failure.code
     var values = failure.members
     let messageName = shape?.members.first { equalIgnoringCase($0.name, "message") }?.name
-    if let messageName { values[messageName] = .string(failure.message) }
+    if let messageName, let message = failure.message { values[messageName] = .string(message) }
+    let plainMessage = messageName == nil ? failure.message : nil
+    // The model's status of such a service is the one of its query protocol.
+    let status = model.metadata.awsQueryCompatible && shape != nil ? (failure.fault == .receiver ? 500 : 400) : failure.status
     var headers: [(String, String)] = []
     if model.metadata.awsQueryCompatible, request.header("x-amzn-query-mode") != nil {
       headers.append(("x-amzn-query-error", "\(shape?.errorCode ?? failure.code);\(failure.fault.rawValue)"))
@@ -54,21 +57,21 @@ extension WireCodec {
     let inBody: (Member) -> Bool = { spoken != .restJSON || $0.location == .body }
     if spoken == .cbor {
       var entries: [(String, CBORValue)] = [("__type", .text(type))]
-      if messageName == nil { entries.append(("message", .text(failure.message))) }
+      if let plainMessage { entries.append(("message", .text(plainMessage))) }
       if let shape, case .map(let more)? = try? CBORBody(model: model).item(values, shape) { entries += more }
       return WireResponse(
-        status: failure.status, headers: Self.cborHeaders(requestId, hasBody: true) + headers,
+        status: status, headers: Self.cborHeaders(requestId, hasBody: true) + headers,
         body: .bytes(CBORWriter.write(.map(entries))))
     }
     var entries: [JSONMember] = spoken == .restJSON ? [] : [JSONMember("__type", .string(type))]
-    if messageName == nil { entries.append(JSONMember("message", .string(failure.message))) }
+    if let plainMessage { entries.append(JSONMember("message", .string(plainMessage))) }
     if let shape, case .object(let more)? = try? JSONBody(model: model).json(values, shape, only: inBody) { entries += more }
     if spoken == .restJSON, let shape { headers += (try? RestOutput(model: model).headers(values, shape)) ?? [] }
     headers.append(("x-amzn-ErrorType", RestOutput.clean(type)))
     headers.append(("x-amzn-RequestId", requestId))
     let version = route?.jsonVersion ?? model.metadata.jsonVersion
     headers.append(("Content-Type", spoken == .restJSON ? "application/json" : "application/x-amz-json-\(version)"))
-    return WireResponse(status: failure.status, headers: headers, body: .bytes(JSONWriter.write(.object(entries))))
+    return WireResponse(status: status, headers: headers, body: .bytes(JSONWriter.write(.object(entries))))
   }
 
   /// The members of an error besides code and message, as elements.
@@ -77,7 +80,7 @@ extension WireCodec {
     for (name, value) in failure.members.sorted(by: { $0.key < $1.key }) where !equalIgnoringCase(name, "message") {
       if let member = shape?.member(name) {
         guard member.location == .body else { continue }
-        try? body.write(value, member, name: model.wireName(member) ?? member.name)
+        try? body.write(value, member, name: member.locationName ?? member.name)
       } else if case .string(let text) = value {
         body.writer.element(name, text)
       }
@@ -85,13 +88,13 @@ extension WireCodec {
   }
 
   private func xml(_ failure: FailureParts, _ requestId: String, bare: Bool, declare: Bool) -> WireResponse {
-    var body = XMLBodyWriter(model: model, millis: bare)
+    var body = XMLBodyWriter(model: model, millis: bare, shapeNamespaces: declare)
     if declare { body.writer.declaration() }
     if !bare { body.writer.open("ErrorResponse", xmlNamespace.map { [("xmlns", $0.uri)] } ?? []) }
     body.writer.open("Error")
     if !bare { body.writer.element("Type", failure.fault.rawValue) }
     body.writer.element("Code", failure.code)
-    body.writer.element("Message", failure.message)
+    if let message = failure.message { body.writer.element("Message", message) }
     extras(failure, into: &body)
     if bare {
       body.writer.element("RequestId", requestId)
@@ -117,7 +120,7 @@ extension WireCodec {
     body.writer.open("Errors")
     body.writer.open("Error")
     body.writer.element("Code", failure.code)
-    body.writer.element("Message", failure.message)
+    if let message = failure.message { body.writer.element("Message", message) }
     extras(failure, into: &body)
     body.writer.close("Error")
     body.writer.close("Errors")
@@ -129,7 +132,7 @@ extension WireCodec {
   }
 
   /// The protocol's own error for a message that cannot be read.
-  func malformed(_ problem: WireProblem, _ spoken: WireProtocolName, operation: Operation?) -> AWSError {
+  func malformed(_ problem: WireProblem, _ spoken: WireProtocolName, operation: OperationModel?) -> AWSError {
     let what = operation.map { "\(model.service):\($0.name)" } ?? model.service
     switch spoken {
     case .json, .restJSON, .cbor:
@@ -148,7 +151,7 @@ extension WireCodec {
     }
   }
 
-  private func isBodyMember(_ name: String, _ operation: Operation?) -> Bool {
+  private func isBodyMember(_ name: String, _ operation: OperationModel?) -> Bool {
     operation.flatMap { model.inputShape($0)?.member(name) }?.location == .body
   }
 }
@@ -158,7 +161,8 @@ struct FailureParts {
   var code: String
   var status: Int
   var fault: AWSError.Fault = .sender
-  var message: String
+  /// Nil in recorded answers that have none; an `AWSError` always has one.
+  var message: String?
   var members: [String: WireValue] = [:]
   var headers: [(String, String)] = []
 }

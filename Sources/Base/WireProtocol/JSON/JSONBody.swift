@@ -15,11 +15,11 @@ struct JSONBody {
       var byName: [String: JSONValue] = [:]
       for entry in entries { byName[entry.name] = entry.value }
       for member in shape.members where only?(member) ?? true {
-        if let value = byName[model.wireName(member) ?? member.name] { try read(value, member, into: &out) }
+        if let value = byName[member.locationName ?? member.name] { try read(value, member, into: &out) }
       }
     } else {
       for member in shape.members where only?(member) ?? true {
-        let name = model.wireName(member) ?? member.name
+        let name = member.locationName ?? member.name
         if let value = entries.last(where: { $0.name == name })?.value { try read(value, member, into: &out) }
       }
     }
@@ -123,7 +123,7 @@ struct JSONBody {
     var out: [JSONMember] = []
     for member in shape.members where only?(member) ?? true {
       guard let value = values[member.name], !value.isNull else { continue }
-      let name = model.wireName(member) ?? member.name
+      let name = member.locationName ?? member.name
       out.append(JSONMember(name, try located(member.name) { try json(value, member) }))
     }
     return .object(out)

@@ -20,18 +20,20 @@ struct QueryReader {
   private func name(_ member: Member) -> String {
     if ec2 {
       if let name = member.queryName { return name }
-      guard let name = model.wireName(member) else { return member.name }
+      guard let name = member.locationName else { return member.name }
       return name.prefix(1).uppercased() + name.dropFirst()
     }
-    return model.wireName(member) ?? member.name
+    return member.locationName ?? member.name
   }
 
   private func member(_ member: Member, of node: FormNode) throws -> WireValue? {
     let shape = model.shape(member)
     let name = name(member)
     if let child = node[name] { return try value(child, member) }
+    // Older EC2 clients capitalise a name that the model leaves alone.
+    if ec2, member.queryName == nil, let child = node[name.prefix(1).uppercased() + name.dropFirst()] { return try value(child, member) }
     // A flattened list may go by the name of its element.
-    if !ec2, shape.kind == .list, model.isFlattened(member), let other = shape.element.flatMap(model.wireName), let child = node[other] {
+    if !ec2, shape.kind == .list, model.isFlattened(member), let other = shape.element.flatMap(\.locationName), let child = node[other] {
       return try value(child, member)
     }
     return nil
@@ -56,7 +58,7 @@ struct QueryReader {
     guard let element = shape.element else { return .list([]) }
     var items = node.numbered
     if !ec2, !model.isFlattened(member) {
-      let wrapper = node[model.wireName(element) ?? "member"] ?? node["member"]
+      let wrapper = node[element.locationName ?? "member"] ?? node["member"]
       items = wrapper?.numbered ?? items
     }
     // `Tags=` is an empty list; any other text in its place is a mistake.
@@ -69,8 +71,8 @@ struct QueryReader {
     let entries = model.isFlattened(member) ? node.numbered : node["entry"]?.numbered ?? []
     var out: [String: WireValue] = [:]
     for entry in entries {
-      guard let key = entry[model.wireName(keyMember) ?? "key"]?.value else { throw WireProblem("a map entry has no key") }
-      let item = entry[model.wireName(valueMember) ?? "value"]
+      guard let key = entry[keyMember.locationName ?? "key"]?.value else { throw WireProblem("a map entry has no key") }
+      let item = entry[valueMember.locationName ?? "value"]
       out[key] = try located(key) { try item.flatMap { try value($0, valueMember) } }
     }
     return .object(out)

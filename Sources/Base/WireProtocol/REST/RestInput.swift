@@ -77,6 +77,7 @@ struct RestInput {
     guard shape.kind == .list, let element = shape.element else {
       return try ScalarText.parse(trimmed(text), shape, format)
     }
+    guard !trimmed(text).isEmpty else { return .list([]) }
     let elementShape = model.shape(element)
     let elementFormat = model.timestampFormat(element) ?? format
     let isDates = elementShape.kind == .timestamp && elementFormat == .rfc822

@@ -9,7 +9,11 @@ struct RestOutput {
   func status(_ values: [String: WireValue], _ shape: Shape?, default code: Int) -> Int {
     guard let member = shape?.members.first(where: { $0.location == .statusCode }), case .int(let status)? = values[member.name],
       (100...599).contains(status)
-    else { return code }
+    else {
+      // S3's model gives GetObject one status, but a part of an object is 206 (RFC 9110 §15.3.7).
+      if model.isS3, code == 200, case .string? = values["ContentRange"] { return 206 }
+      return code
+    }
     return Int(status)
   }
 

@@ -4,7 +4,7 @@ public import WireModel
 /// Finds the REST operation of a request by method, path, query keys and headers. Built once per service from the model's URIs.
 struct RestRouter: Sendable {
   private struct Candidate: Sendable {
-    let operation: Operation
+    let operation: OperationModel
     let template: PathTemplate
     /// Query keys the URI names, with the value it demands.
     let literals: [(key: String, value: String?)]
@@ -45,7 +45,7 @@ struct RestRouter: Sendable {
 
   /// The operation and its path labels; nil when no operation of the service has such a request. Throws `WireProblem` when a label is
   /// not UTF-8.
-  func match(_ request: WireRequest) throws -> (Operation, [String: String])? {
+  func match(_ request: WireRequest) throws -> (OperationModel, [String: String])? {
     guard let candidates = byMethod[request.method] else { return nil }
     let path = PathTemplate.split(request.path, keepsEmptySegments: rawPath)
     let query = try PercentCoding.pairs(request.query)

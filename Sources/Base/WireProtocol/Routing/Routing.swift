@@ -2,7 +2,7 @@ public import RegionKit
 public import WireModel
 
 extension WireRoute {
-  init(_ operation: Operation, _ wireProtocol: WireProtocolName, labels: [String: String] = [:], jsonVersion: String = "1.1") {
+  init(_ operation: OperationModel, _ wireProtocol: WireProtocolName, labels: [String: String] = [:], jsonVersion: String = "1.1") {
     self.operation = operation
     self.wireProtocol = wireProtocol
     self.labels = labels

@@ -2,7 +2,11 @@ import WireModel
 
 /// Traits of a member with those of its shape underneath, as botocore merges them.
 extension ServiceModel {
-  func wireName(_ member: Member) -> String? { member.locationName ?? shape(member).locationName }
+  /// The root element of a body that is one member.
+  func rootName(_ member: Member) -> String {
+    if let name = member.locationName, name != member.name { return name }
+    return shape(member).locationName ?? shape(member).name
+  }
   func isFlattened(_ member: Member) -> Bool { member.flattened || shape(member).flattened }
   func namespace(_ member: Member) -> XMLNamespace? { member.xmlNamespace ?? shape(member).xmlNamespace }
   func timestampFormat(_ member: Member) -> TimestampFormat? { member.timestampFormat ?? shape(member).timestampFormat }

@@ -31,6 +31,7 @@ enum Timestamps {
     switch format {
     case .iso8601: return "\(pad(year, 4))-\(pad(month))-\(pad(day))T\(time)\(part)Z"
     case .rfc822:
+      let part = fraction != 0 ? part : ""
       let weekday = weekdays[Int(floorDivide(days, 7).1)]
       return "\(weekday), \(pad(day)) \(months[Int(month) - 1]) \(pad(year, 4)) \(time)\(part) GMT"
     case .epochSeconds: return fraction == 0 ? String(total / 1000) : String(Double(total) / 1000)

@@ -18,14 +18,14 @@ struct XMLBodyReader {
 
   private func member(_ member: Member, of element: XMLElement) throws -> WireValue? {
     let shape = model.shape(member)
-    let name = model.wireName(member) ?? member.name
+    let name = member.locationName ?? member.name
     if member.xmlAttribute {
       guard let text = element.attribute(name) else { return nil }
       return try scalar(text, member, shape)
     }
     if model.isFlattened(member), shape.kind == .list || shape.kind == .map {
       var items = element.children(named: name)
-      if items.isEmpty, let other = shape.element.flatMap(model.wireName) { items = element.children(named: other) }
+      if items.isEmpty, let other = shape.element.flatMap(\.locationName) { items = element.children(named: other) }
       guard !items.isEmpty else { return nil }
       return shape.kind == .list ? try list(items, shape) : try map(items, shape)
     }
@@ -38,7 +38,7 @@ struct XMLBodyReader {
     switch shape.kind {
     case .structure: return .object(try structure(element, shape))
     case .list:
-      let name = shape.element.flatMap(model.wireName) ?? "member"
+      let name = shape.element.flatMap(\.locationName) ?? "member"
       return try list(element.children(named: name), shape)
     case .map: return try map(element.children(named: "entry"), shape)
     default:
@@ -59,8 +59,8 @@ struct XMLBodyReader {
 
   private func map(_ entries: [XMLElement], _ shape: Shape) throws -> WireValue {
     guard let keyMember = shape.key, let valueMember = shape.value else { return .object([:]) }
-    let keyName = model.wireName(keyMember) ?? "key"
-    let valueName = model.wireName(valueMember) ?? "value"
+    let keyName = keyMember.locationName ?? "key"
+    let valueName = valueMember.locationName ?? "value"
     var out: [String: WireValue] = [:]
     for entry in entries {
       guard let key = entry.first(keyName)?.text else { throw WireProblem("a map entry has no <\(keyName)>") }
@@ -76,6 +76,8 @@ struct XMLBodyWriter {
   let model: ServiceModel
   /// EC2 and S3 write `.000` for whole seconds.
   var millis = false
+  /// REST answers declare the namespace of a structure's shape, query and EC2 only a member's own.
+  var shapeNamespaces = false
   var writer = XMLWriter()
 
   /// `<name>` with the members of a structure. `namespace` wins over the shape's own.
@@ -91,18 +93,11 @@ struct XMLBodyWriter {
     for member in shape.members where !member.xmlAttribute && (only?(member) ?? true) {
       guard let value = values[member.name], !value.isNull else { continue }
       do {
-        try write(value, member, name: name(of: member))
+        try write(value, member, name: member.locationName ?? member.name)
       } catch let problem as WireProblem {
         throw problem.at(member.name)
       }
     }
-  }
-
-  /// A flattened list takes the name of its element, when that has one.
-  private func name(of member: Member) -> String {
-    let shape = model.shape(member)
-    if shape.kind == .list, model.isFlattened(member), let name = shape.element.flatMap(model.wireName) { return name }
-    return model.wireName(member) ?? member.name
   }
 
   private func attributes(
@@ -112,7 +107,7 @@ struct XMLBodyWriter {
     for member in shape.members where member.xmlAttribute {
       guard let value = values[member.name], !value.isNull else { continue }
       let text = try ScalarText.write(value, model.shape(member), model.timestampFormat(member) ?? .iso8601)
-      out.append((model.wireName(member) ?? member.name, text))
+      out.append((member.locationName ?? member.name, text))
     }
     return out
   }
@@ -124,7 +119,7 @@ struct XMLBodyWriter {
 
   mutating func write(_ value: WireValue, _ member: Member, name: String) throws {
     let shape = model.shape(member)
-    let namespace = model.namespace(member)
+    let namespace = member.xmlNamespace ?? (shapeNamespaces ? shape.xmlNamespace : nil)
     switch (shape.kind, value) {
     case (.structure, .object(let values)):
       writer.open(name, try attributes(values, shape, namespace))
@@ -133,7 +128,7 @@ struct XMLBodyWriter {
     case (.list, .list(let items)):
       guard let element = shape.element else { return }
       let flat = model.isFlattened(member)
-      let itemName = flat ? name : model.wireName(element) ?? "member"
+      let itemName = flat ? name : element.locationName ?? "member"
       if !flat { writer.open(name, declaration(namespace)) }
       for item in items { try write(item, element, name: itemName) }
       if !flat { writer.close(name) }
@@ -143,8 +138,8 @@ struct XMLBodyWriter {
       if !flat { writer.open(name, declaration(namespace)) }
       for (key, value) in entries.sorted(by: { $0.key < $1.key }) {
         writer.open(flat ? name : "entry", flat ? declaration(namespace) : [])
-        try write(.string(key), keyMember, name: model.wireName(keyMember) ?? "key")
-        try write(value, valueMember, name: model.wireName(valueMember) ?? "value")
+        try write(.string(key), keyMember, name: keyMember.locationName ?? "key")
+        try write(value, valueMember, name: valueMember.locationName ?? "value")
         writer.close(flat ? name : "entry")
       }
       if !flat { writer.close(name) }
