@@ -72,9 +72,17 @@ struct RegionParts: Sendable {
         as: UTF8.self))
     codeDeploy = CodeDeployService(
       store: store, clock: clock, random: random, instances: ec2, roles: identity, objects: storage, signer: signer, logger: logger)
-    gateway = try Self.gateway(
-      home: home, modules: [identity.iam, identity.sts, storage.module, ec2.module, codeDeploy.module], identity: identity,
-      commands: codeDeploy.commandService, clock: clock, random: random, logger: logger)
+    let commands = codeDeploy.commandService
+    var parts = GatewayParts(
+      services: [identity.iam, identity.sts, storage.module, ec2.module, codeDeploy.module], credentials: identity,
+      authorizer: identity, audit: try AuditLog(directory: home.auditPath, clock: clock), clock: clock, random: random,
+      homeRegion: options.region, logger: logger)
+    parts.commandEndpoints = [
+      .codeDeploy(model: CodeDeployService.commandModel) { operation, input, call, version in
+        try await commands.handle(operation: operation, input: input, call: call, agentVersion: version)
+      }
+    ]
+    gateway = Gateway(parts)
     tasks = TaskRunner(
       store: store, handlers: storage.taskHandlers + ec2.taskHandlers + codeDeploy.taskHandlers, clock: clock, randomness: random)
     events = EventDispatcher(store: store, consumers: codeDeploy.eventConsumers, clock: clock)

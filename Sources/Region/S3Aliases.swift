@@ -1,0 +1,3 @@
+import ObjectStorageService
+
+typealias S3ContentMissing = ContentMissing
