@@ -120,7 +120,9 @@ final class OutputVectorTests: XCTestCase {
   }
 
   private func xml(_ bytes: [UInt8], _ text: String, _ response: WireResponse, _ item: Vectors.Case) throws -> String? {
-    if bytes.isEmpty || text.isEmpty { return bytes.isEmpty == text.isEmpty ? nil : "body '\(String(decoding: bytes, as: UTF8.self))', expected '\(text)'" }
+    if bytes.isEmpty || text.isEmpty {
+      return bytes.isEmpty == text.isEmpty ? nil : "body '\(String(decoding: bytes, as: UTF8.self))', expected '\(text)'"
+    }
     guard response.header("content-type")?.contains("xml") ?? false else {
       return bytes == Array(text.utf8) ? nil : "body '\(String(decoding: bytes, as: UTF8.self))', expected '\(text)'"
     }

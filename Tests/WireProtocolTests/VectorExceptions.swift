@@ -72,7 +72,7 @@ enum VectorExceptions {
       """
     ),
     (
-      "One of several places for the error code that readers must know; this server writes the header, and __type where the protocol is RPC.",
+      "One of several places for the error code that readers must know; this server writes the header, in RPC protocols __type too.",
       """
       json/AwsJson11FooErrorUsingXAmznErrorType json/AwsJson11FooErrorUsingXAmznErrorTypeWithUri
       json/AwsJson11FooErrorUsingXAmznErrorTypeWithUriAndNamespace json/AwsJson11FooErrorUsingCode
@@ -98,7 +98,7 @@ enum VectorExceptions {
       """
     ),
     (
-      "Readers must take it; this server sends an empty map for an empty output and no body without output, as no_output and empty_output want it.",
+      "Readers must take it; this server sends an empty map for an empty output and nothing without output (no_output, empty_output).",
       """
       smithy-rpc-v2-cbor/empty_output_no_body smithy-rpc-v2-cbor/NoOutputClientAllowsEmptyCbor
       smithy-rpc-v2-cbor/NoOutputClientAllowsEmptyBody

@@ -45,6 +45,10 @@ MEMBER_TRAITS = [
 OPERATION_TRAITS = ["http", "input", "output", "errors", "authtype", "auth", "unsignedPayload", "httpChecksum", "httpChecksumRequired", "endpoint", "deprecated"]
 
 
+# Enumerations that are not held to AWS's list: any region name has a region here.
+OPEN_ENUMS = {"s3": {"BucketLocationConstraint"}}
+
+
 class Failure(Exception):
   pass
 
@@ -151,14 +155,17 @@ def roots_of(model, listed, keys):
         yield model["operations"][name][key]["shape"]
 
 
-def trimmed(model, listed):
+def trimmed(service, model, listed):
   shapes = reach(model, roots_of(model, listed, ("input", "output")))
   exceptions = {n for n, s in model["shapes"].items() if s.get("exception") or s.get("error")}
   shapes |= reach(model, exceptions)
+  kept = {n: trim_shape(model["shapes"][n]) for n in sorted(shapes)}
+  for name in OPEN_ENUMS.get(service, set()) & shapes:
+    kept[name].pop("enum", None)
   return {
     "metadata": pick(model["metadata"], METADATA),
     "operations": {n: trim_operation(model, o, n in listed) for n, o in sorted(model["operations"].items())},
-    "shapes": {n: trim_shape(model["shapes"][n]) for n in sorted(shapes)},
+    "shapes": kept,
   }
 
 
@@ -288,7 +295,7 @@ class Generator:
     return "".join(out)
 
   def model_file(self):
-    text = one_per_line(trimmed(self.model, set(self.listed)))
+    text = one_per_line(trimmed(self.service, self.model, set(self.listed)))
     marks = "#"
     while f'"""{marks}' in text or f"\\{marks}" in text:
       marks += "#"

@@ -1,6 +1,7 @@
 public import RegionKit
 
-/// An error that a service's model declares: `throw CodeDeployErrors.applicationDoesNotExistException("No application found for …")`.
+/// An error that a service's model declares, thrown as
+/// `throw CodeDeployErrors.applicationDoesNotExistException("No application found for …")`.
 public struct ErrorCode: Sendable, Hashable {
   /// The code as it stands on the wire, which is not always the shape's name.
   public let code: String

@@ -2,8 +2,8 @@ import RegionKit
 public import WireModel
 
 extension WireCodec {
-  /// The input of an operation as member names and values. Throws the protocol's error for a body that cannot be read: `SerializationException`
-  /// (json, rest-json, cbor), `MalformedInput` (query), `InvalidParameterValue` (ec2), `MalformedXML` (S3).
+  /// The input of an operation as member names and values. Throws the protocol's error for a body that cannot be read:
+  /// `SerializationException` (json, rest-json, cbor), `MalformedInput` (query), `InvalidParameterValue` (ec2), `MalformedXML` (S3).
   public func decode(_ request: WireRequest, _ route: WireRoute) throws -> [String: WireValue] {
     guard let shape = model.inputShape(route.operation) else { return [:] }
     do {

@@ -97,7 +97,8 @@ extension WireCodec {
         return response
       }
       let name = route.operation.output?.locationName ?? shape.locationName ?? shape.name
-      try body.root(name, output, shape, namespace: route.operation.output?.xmlNamespace ?? shape.xmlNamespace ?? xmlNamespace, only: inBody)
+      try body.root(
+        name, output, shape, namespace: route.operation.output?.xmlNamespace ?? shape.xmlNamespace ?? xmlNamespace, only: inBody)
       setType("application/xml", &response)
       response.body = .bytes(body.writer.bytes)
     }

@@ -1,5 +1,5 @@
-/// A strict RFC 8259 reader: no comments, trailing commas, NaN, lone surrogates or invalid UTF-8; nesting is limited, so that a hostile
-/// body cannot exhaust the stack.
+/// A strict RFC 8259 reader: no comments, trailing commas, NaN, lone surrogates or invalid UTF-8; nesting is limited, so that a
+/// hostile body cannot exhaust the stack.
 public struct JSONReader {
   private let bytes: UnsafeBufferPointer<UInt8>
   private var at = 0

@@ -54,7 +54,9 @@ struct RestRouter: Sendable {
     for candidate in candidates {
       guard let rank = rank(candidate, path, keys, request) else { continue }
       if let (old, oldRank) = best {
-        guard oldRank.lexicographicallyPrecedes(rank) || (rank == oldRank && candidate.operation.name < old.operation.name) else { continue }
+        guard oldRank.lexicographicallyPrecedes(rank) || (rank == oldRank && candidate.operation.name < old.operation.name) else {
+          continue
+        }
       }
       best = (candidate, rank)
     }

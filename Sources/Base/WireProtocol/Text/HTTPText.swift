@@ -34,7 +34,8 @@ enum PercentCoding {
     }
   }
 
-  /// Decodes `%XX`, and `+` as a space where `plus` says so. A `%` without two digits stands for itself. Nil when the bytes are not UTF-8.
+  /// Decodes `%XX`, and `+` as a space where `plus` says so. A `%` without two digits stands for itself. Nil when the bytes are not
+  /// UTF-8.
   static func decode(_ text: some StringProtocol, plus: Bool) -> String? {
     let bytes = Array(text.utf8)
     guard bytes.contains(where: { $0 == 0x25 || (plus && $0 == 0x2b) }) else { return String(text) }

@@ -111,9 +111,9 @@ struct Validator {
       if let pattern = shape.pattern, out.isEmpty || text.utf8.count < 4096, patterns.matches(text, pattern) == false {
         out.append((.pattern, Self.constraint(pattern: pattern)))
       }
-      // Any region name is accepted in this region, so bucket locations are not held to AWS's list.
-      let isOpen = shape.name == "BucketLocationConstraint"
-      if !isOpen, !shape.enumValues.isEmpty, !shape.enumValues.contains(text) { out.append((.enumeration, Self.constraint(values: shape.enumValues))) }
+      if !shape.enumValues.isEmpty, !shape.enumValues.contains(text) {
+        out.append((.enumeration, Self.constraint(values: shape.enumValues)))
+      }
     case .blob(let bytes): length(bytes.count, shape, &out)
     case .list(let items): length(items.count, shape, &out)
     case .object(let entries) where shape.kind == .map: length(entries.count, shape, &out)

@@ -1,7 +1,7 @@
 import CExpat
 
-/// Reads XML through expat. A document type declaration is refused, so there are no entities to expand or fetch; depth and the number of
-/// elements are limited.
+/// Reads XML through expat. A document type declaration is refused, so there are no entities to expand or fetch; depth and the number
+/// of elements are limited.
 enum XMLReader {
   struct Limits {
     var depth = 64
