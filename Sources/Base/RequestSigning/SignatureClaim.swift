@@ -24,6 +24,21 @@ public struct SignatureClaim: Sendable {
     case unsignedChunks
     /// Any other value, e.g. one that begins with `STREAMING-AWS4-ECDSA`.
     case other(String)
+
+    /// What a value of `x-amz-content-sha256` means.
+    public init(header text: String?) {
+      switch text {
+      case nil: self = .absent
+      case "UNSIGNED-PAYLOAD"?: self = .unsigned
+      case "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"?: self = .signedChunks(trailer: false)
+      case "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"?: self = .signedChunks(trailer: true)
+      case "STREAMING-UNSIGNED-PAYLOAD-TRAILER"?: self = .unsignedChunks
+      case let text?:
+        let isHash =
+          text.utf8.count == 64 && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0 | 0x20) }
+        self = isHash ? .hash(asciiLowercased(text)) : .other(text)
+      }
+    }
   }
 
   public let kind: Kind
@@ -92,7 +107,7 @@ public struct SignatureClaim: Sendable {
     return SignatureClaim(
       kind: .headerV4, accessKeyId: accessKeyId, scope: scope, signedHeaders: try headerNames(parts["SignedHeaders"] ?? ""),
       signature: String(parts["Signature"] ?? ""), sessionToken: request.header("x-amz-security-token"), date: date,
-      amzDate: amzDate, expires: nil, payload: payload(request.header("x-amz-content-sha256")))
+      amzDate: amzDate, expires: nil, payload: Payload(header: request.header("x-amz-content-sha256")))
   }
 
   /// `x-amz-date` where there is one, else `Date`.
@@ -132,19 +147,6 @@ public struct SignatureClaim: Sendable {
     return names
   }
 
-  private static func payload(_ text: String?) -> Payload {
-    switch text {
-    case nil: return .absent
-    case "UNSIGNED-PAYLOAD"?: return .unsigned
-    case "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"?: return .signedChunks(trailer: false)
-    case "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"?: return .signedChunks(trailer: true)
-    case "STREAMING-UNSIGNED-PAYLOAD-TRAILER"?: return .unsignedChunks
-    case let text?:
-      let isHash = text.utf8.count == 64 && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0 | 0x20) }
-      return isHash ? .hash(asciiLowercased(text)) : .other(text)
-    }
-  }
-
   // MARK: the query forms
 
   private static func queryV4(_ query: QueryParameters, _ request: SignableRequest) throws(SignatureProblem) -> SignatureClaim {
@@ -178,7 +180,7 @@ public struct SignatureClaim: Sendable {
       kind: .queryV4, accessKeyId: accessKeyId, scope: scope, signedHeaders: try headerNames(Substring(query["X-Amz-SignedHeaders"] ?? "")),
       signature: query["X-Amz-Signature"] ?? "", sessionToken: query["X-Amz-Security-Token"] ?? request.header("x-amz-security-token"),
       date: date, amzDate: amzDate, expires: seconds,
-      payload: payload(query["X-Amz-Content-Sha256"] ?? request.header("x-amz-content-sha256")))
+      payload: Payload(header: query["X-Amz-Content-Sha256"] ?? request.header("x-amz-content-sha256")))
   }
 
   private static func queryV2(_ query: QueryParameters, _ request: SignableRequest) throws(SignatureProblem) -> SignatureClaim {
