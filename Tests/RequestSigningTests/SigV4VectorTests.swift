@@ -14,14 +14,13 @@ final class SigV4VectorTests: XCTestCase {
       func text(_ ext: String) throws -> String {
         try String(contentsOf: directory.appendingPathComponent("\(name).\(ext)"), encoding: .utf8)
       }
-      let (request, body) = try XCTUnwrap(Self.parse(try text("sreq")), name)
+      let (request, body) = try XCTUnwrap(Self.parse(try text("sreq"), authorization: try text("authz")), name)
       let claim = try XCTUnwrap(try SignatureClaim.of(request), name)
       let scope = try XCTUnwrap(claim.scope)
       let canonical = CanonicalRequest(service: scope.service).text(
         request, signedHeaders: claim.signedHeaders, payloadHash: sha256Hex(body))
       XCTAssertEqual(String(decoding: canonical, as: UTF8.self), try text("creq"), name)
       XCTAssertEqual(stringToSign(amzDate: claim.amzDate, scope: scope, canonicalRequest: canonical), try text("sts"), name)
-
       let verifier = Verifier()
       let now = try XCTUnwrap(SigningTime.parse(amzDate: "20150830T123700Z"))
       XCTAssertNoThrow(try verifier.precheck(claim, request, now: now), name)
@@ -35,7 +34,8 @@ final class SigV4VectorTests: XCTestCase {
   func testSignerAgrees() throws {
     for (name, directory) in try Self.vectors() {
       let signed = try String(contentsOf: directory.appendingPathComponent("\(name).sreq"), encoding: .utf8)
-      let (request, body) = try XCTUnwrap(Self.parse(signed), name)
+      let authorization = try String(contentsOf: directory.appendingPathComponent("\(name).authz"), encoding: .utf8)
+      let (request, body) = try XCTUnwrap(Self.parse(signed, authorization: authorization), name)
       let token = request.header("x-amz-security-token")
       if token != nil, request.header("authorization")?.contains("x-amz-security-token") != true { continue }
       let signer = Signer(
@@ -65,8 +65,9 @@ final class SigV4VectorTests: XCTestCase {
     return found.sorted { $0.0 < $1.0 }
   }
 
-  /// The suite's files are requests without a trailing blank line and with folded headers.
-  private static func parse(_ text: String) -> (SignableRequest, [UInt8])? {
+  /// The suite's files are requests without a trailing blank line and with folded headers. The Authorization header is taken from the
+  /// `.authz` file: one `.sreq` (get-vanilla-with-session-token) repeats that of another vector.
+  private static func parse(_ text: String, authorization: String) -> (SignableRequest, [UInt8])? {
     let parts = text.components(separatedBy: "\n\n")
     var lines = parts[0].components(separatedBy: "\n")
     let first = lines.removeFirst()
@@ -79,6 +80,8 @@ final class SigV4VectorTests: XCTestCase {
         headers.append((String(line[..<colon]), String(line[line.index(after: colon)...].drop { $0 == " " })))
       }
     }
+    headers.removeAll { $0.name.lowercased() == "authorization" }
+    headers.append(("Authorization", authorization))
     let target = String(first[first.index(after: a)..<b])
     let body = parts.count > 1 ? parts[1...].joined(separator: "\n\n") : ""
     return (SignableRequest(method: String(first[..<a]), target: target, headers: headers), Array(body.utf8))
