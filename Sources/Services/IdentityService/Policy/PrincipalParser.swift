@@ -12,7 +12,7 @@ enum PrincipalParser {
     }
     var out: [PrincipalPattern] = []
     for (name, value) in members {
-      for text in try strings(value, name, place) { out.append(try pattern(name, text, place)) }
+      for text in try strings(value, name) { out.append(try pattern(name, text, place)) }
     }
     return out
   }
