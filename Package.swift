@@ -83,13 +83,15 @@ let all: [Target] = [
   tests("RequestSigningTests", ["RequestSigning", "RegionKit"]),
   tests("HTTPKitTests", ["HTTPKit", "RegionKit"]),
   tests("RegionStoreTests", ["RegionStore", "ContentStore", "RegionKit", "RoadsteadTesting"]),
-  tests("DurableTests", ["Durable", "RegionStore", "RegionKit", "RoadsteadTesting"]),
+  tests("DurableTests", ["Durable", "RegionStore", "RegionKit", "RoadsteadTesting", logging]),
   tests("GatewayTests", ["Gateway", "HTTPKit", "WireModel", "WireProtocol", "RequestSigning", "Ports", "RegionKit"]),
   tests("IdentityServiceTests", ["IdentityService", "RegionStore", "Ports", "WireModel", "RegionKit", "RoadsteadTesting"]),
   tests("ObjectStorageServiceTests", [
     "ObjectStorageService", "ContentStore", "RegionStore", "WireModel", "RegionKit", "RoadsteadTesting",
   ]),
-  tests("EC2ServiceTests", ["EC2Service", "FakeDriver", "RegionStore", "Durable", "Ports", "RegionKit", "RoadsteadTesting"]),
+  tests("EC2ServiceTests", [
+    "EC2Service", "FakeDriver", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit", "RoadsteadTesting", logging,
+  ]),
   tests("CodeDeployServiceTests", [
     "CodeDeployService", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit", "RoadsteadTesting",
   ]),
