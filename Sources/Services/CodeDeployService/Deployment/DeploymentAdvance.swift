@@ -18,7 +18,7 @@ extension DeploymentEngine {
   private func isJustWaiting(_ deploymentId: String, _ scope: Scope) async throws -> Bool {
     func has(_ phase: String) async throws -> Bool {
       let index = ("phase", TargetRecord.phaseIndex(deploymentId, phase))
-      return try await !store.list(TargetRecord.self, in: scope, StoreQuery(limit: 1, index: index)).isEmpty
+      return try await !store.list(TargetRecord.self, in: scope, StoreQuery(prefix: deploymentId + "/", limit: 1, index: index)).isEmpty
     }
     if try await has("waiting") { return false }
     return try await has("running")

@@ -141,8 +141,8 @@ extension RolloutHost {
   var isAvailable: Bool {
     switch phase {
     case .succeeded, .current: true
-    case .waiting: standing != .unhealthy
-    case .running, .failed, .down, .skipped: false
+    case .waiting, .skipped: standing != .unhealthy
+    case .running, .failed, .down: false
     }
   }
 }
