@@ -39,7 +39,10 @@ final class NamespaceDriverTests: XCTestCase {
   private func fetch(_ address: String) throws -> String {
     let answer = try NamespaceFixture.run(
       "/usr/bin/curl",
-      ["-s", "--noproxy", "*", "--retry", "60", "--retry-connrefused", "--retry-delay", "1", "--retry-max-time", "60", "-m", "5", "http://\(address)/"])
+      [
+        "-s", "--noproxy", "*", "--retry", "60", "--retry-connrefused", "--retry-delay", "1", "--retry-max-time", "60", "-m", "5",
+        "http://\(address)/",
+      ])
     XCTAssertEqual(answer.status, 0, answer.output)
     return answer.output
   }
@@ -47,7 +50,8 @@ final class NamespaceDriverTests: XCTestCase {
   func testTheAgentIsKeptRunningUntilTheStop() async throws {
     let fixture = try await NamespaceFixture(self)
     let contract = DriverContract(fixture: fixture)
-    let spec = try await contract.spec(1, agent: ["/bin/sh", "-c", "echo run >> /root/runs; [ $(wc -l < /root/runs) -ge 2 ] && exec sleep 1000"])
+    let spec = try await contract.spec(
+      1, agent: ["/bin/sh", "-c", "echo run >> /root/runs; [ $(wc -l < /root/runs) -ge 2 ] && exec sleep 1000"])
     let handle = try await fixture.driver.launch(spec, fresh: true)
     _ = try await fixture.waitFor("/root/runs", in: spec.instanceId, toHold: "run\nrun\n")
     let start = ContinuousClock.now
@@ -58,7 +62,8 @@ final class NamespaceDriverTests: XCTestCase {
 
   func testAProcessThatIgnoresSIGTERMIsKilledAfterTheGrace() async throws {
     let fixture = try await NamespaceFixture(self)
-    let spec = try await DriverContract(fixture: fixture).spec(1, agent: ["/bin/sh", "-c", "trap '' TERM; echo up > /root/up; while :; do sleep 1; done"])
+    let spec = try await DriverContract(fixture: fixture).spec(
+      1, agent: ["/bin/sh", "-c", "trap '' TERM; echo up > /root/up; while :; do sleep 1; done"])
     let handle = try await fixture.driver.launch(spec, fresh: true)
     _ = try await fixture.waitFor("/root/up", in: spec.instanceId, toHold: "up")
     try await fixture.driver.stop(handle, grace: 0.5)
@@ -117,6 +122,8 @@ final class NamespaceDriverTests: XCTestCase {
     let cgroup = try XCTUnwrap(handle.facts["cgroup"])
     let found = try NamespaceFixture.run("/usr/bin/find", ["/sys/fs/cgroup", "-path", "*\(cgroup)*"])
     XCTAssertEqual(found.output, "")
+    let neighbours = try String(contentsOfFile: "/proc/net/arp", encoding: .utf8)
+    XCTAssertFalse(neighbours.contains(try XCTUnwrap(handle.facts["bridge"])), neighbours)
     let mounts = try String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)
     XCTAssertFalse(mounts.contains(fixture.home))
     try await fixture.namespace.teardown()

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-int rs_write_atomic(const char *path, const void *bytes, size_t count, unsigned mode) {
+int rs_write_atomic(const char *path, const void *bytes, size_t count, unsigned mode, int durable) {
   char temporary[PATH_MAX];
   int size = snprintf(temporary, sizeof temporary, "%s.%d.tmp", path, (int)gettid());
   if (size < 0 || (size_t)size >= sizeof temporary) return -ENAMETOOLONG;
@@ -23,7 +23,7 @@ int rs_write_atomic(const char *path, const void *bytes, size_t count, unsigned 
     at += wrote;
     count -= (size_t)wrote;
   }
-  if (fchmod(fd, (mode_t)mode) < 0 || fsync(fd) < 0) goto failed;
+  if (fchmod(fd, (mode_t)mode) < 0 || (durable && fsync(fd) < 0)) goto failed;
   close(fd);
   if (rename(temporary, path) == 0) return 0;
   int code = errno;

@@ -173,6 +173,17 @@ static int add_neighbour(int bridge, uint32_t address, const uint8_t *mac) {
   return send_request(&request);
 }
 
+int rs_neighbour_delete(const char *bridge, uint32_t address) {
+  int index = index_of(bridge);
+  if (index < 0) return index == -ENODEV ? 0 : index;
+  struct request request;
+  struct ndmsg body = {.ndm_family = AF_INET, .ndm_ifindex = index};
+  begin(&request, RTM_DELNEIGH, 0, &body, sizeof body);
+  put(&request, NDA_DST, &address, 4);
+  int result = send_request(&request);
+  return result == -ENOENT ? 0 : result;
+}
+
 // The host's answers to an address go to the hardware address that the region gave it, whatever anybody else on the bridge says,
 // so an instance cannot hold a connection under another one's address. Where the kernel has locked ports (5.18) it cannot even
 // send from another hardware address.

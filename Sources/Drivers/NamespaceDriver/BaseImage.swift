@@ -1,7 +1,7 @@
 /// Which of the host's files make the built-in image, and which never do. Pure rules; see `BaseImageBuilder` for the copying.
 enum BaseImage {
   /// Part of the layer's id: another number makes every region build its base image anew.
-  static let rulesVersion = 3
+  static let rulesVersion = 4
 
   /// The same host release and rules give the same id.
   static func layerId() -> String {
@@ -53,11 +53,20 @@ enum BaseImage {
 
   static let skippedPrefixes = [
     "/usr/lib/llvm", "/usr/lib/python3/dist-packages/pip", "/usr/share/python-wheels", "/etc/ssh/ssh_host_",
-    "/usr/lib/x86_64-linux-gnu/libLLVM", "/usr/lib/x86_64-linux-gnu/libclang", "/usr/lib/x86_64-linux-gnu/libx265",
   ]
 
-  /// Larger single files are compilers, engines and interpreters of other languages.
-  static let largestFile: Int64 = 24 << 20
+  /// Libraries of compilers, sanitizers, desktops and video, and programs of the tool chain, by the beginning of their names.
+  static let skippedLibraries = [
+    "libLLVM", "libclang", "libz3.", "libasan", "libtsan", "liblsan", "libubsan", "libhwasan", "libisl", "libgprofng", "libpfm",
+    "librsvg", "libgtk-", "libgdk-", "libQt", "libwebkit", "libjavascriptcore", "libgallium", "libx264", "libx265", "libSvtAv1",
+    "libaom", "librav1e", "libdav1d", "libavcodec", "libMagick", "libtk8", "libgstreamer",
+  ]
+  static let skippedPrograms = [
+    "gdb", "perf", "gcc", "g++", "cpp", "clang", "lldb", "swift", "rustc", "cargo", "ctags", "optscript", "cscope",
+  ]
+
+  /// Larger single files are engines and interpreters of other languages; the largest library of a server, ICU's data, has 31 MiB.
+  static let largestFile: Int64 = 40 << 20
 
   enum Kind: Sendable { case directory, file, link }
 
@@ -74,11 +83,19 @@ enum BaseImage {
       return !isSecretName(name, in: path)
     case .file:
       if size > largestFile { return false }
+      if path.hasPrefix("/usr/lib/"), skippedLibraries.contains(where: name.hasPrefix) { return false }
+      if path.hasPrefix("/usr/bin/"), isToolChain(name) { return false }
       if name.hasSuffix(".a") || name.hasSuffix(".o") || name.hasSuffix(".md5sums") { return false }
       // What not everybody on the host may read is a secret, whatever it is called.
       if mode & 0o004 == 0, mode & 0o001 == 0 { return false }
       return !isSecretName(name, in: path)
     }
+  }
+
+  /// `gdb`, `gcc-12`, `x86_64-linux-gnu-ld.gold`.
+  private static func isToolChain(_ name: String) -> Bool {
+    if name.contains("-linux-gnu-") { return true }
+    return skippedPrograms.contains { name == $0 || name.hasPrefix($0 + "-") }
   }
 
   /// Names that speak of keys and credentials, outside the trees that packages own.

@@ -60,7 +60,9 @@ enum BaseImageFiles {
     ("/var/spool/cron", 0o755), ("/var/tmp", 0o1777), ("/var/www", 0o755),
   ]
 
-  static let links: [(path: String, target: String)] = [("/var/run", "/run"), ("/var/lock", "/run/lock"), ("/etc/mtab", "/proc/self/mounts")]
+  static let links: [(path: String, target: String)] = [
+    ("/var/run", "/run"), ("/var/lock", "/run/lock"), ("/etc/mtab", "/proc/self/mounts"),
+  ]
 
   private static func lines(_ items: [String]) -> String { items.map { $0 + "\n" }.joined() }
 }

@@ -138,8 +138,7 @@ extension CgroupPlan {
         let result = Posix.set(path, value)
         if result == -EBUSY {
           throw DriverFailure.unsupported(
-            "Cannot enable controllers in \(path): its group holds processes. Start roadstead in the root control group, or in a "
-              + "delegated one (systemd: Delegate=yes).")
+            "Cannot enable controllers in \(path): its group holds processes. In a container, start that with --cgroupns=host.")
         }
         try Posix.check(result, "write \(value) to \(path)")
       case .writeIfPresent, .join: break

@@ -35,7 +35,8 @@ public enum Doctor {
       return DoctorProbe(name: name, ok: false, detail: parts[0], fix: parts.count > 1 ? parts[1] : nil)
     }
     let tree = machine.cgroups
-    let kind = (tree.v1.isEmpty ? [] : ["v1: " + tree.v1.keys.sorted().joined(separator: ",")])
+    let kind =
+      (tree.v1.isEmpty ? [] : ["v1: " + tree.v1.keys.sorted().joined(separator: ",")])
       + (tree.unified.map { _ in ["v2: " + tree.unifiedControllers.sorted().joined(separator: ",")] } ?? [])
     return [
       probe("root", machine.privilegeProblem, "root with the capabilities that instances take to start"),

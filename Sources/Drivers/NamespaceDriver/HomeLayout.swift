@@ -16,7 +16,8 @@ struct HomeLayout: Sendable {
     home = String(cString: resolved)
     // The kernel's overlay options are one text in which these separate values.
     if let bad = home.first(where: { ":,\\\"\n".contains($0) }) {
-      throw DriverFailure.unsupported("The home directory \(home) contains \(bad), which overlay mounts cannot take. Choose another --home.")
+      throw DriverFailure.unsupported(
+        "The home directory \(home) contains \(bad), which overlay mounts cannot take. Choose another --home.")
     }
     tag = HomeLayout.tag(of: home)
   }

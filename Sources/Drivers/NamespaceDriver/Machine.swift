@@ -82,7 +82,8 @@ struct Machine: Sendable {
   }
 
   var metadataProblem: String? {
-    kernel >= 5009 ? nil : "the kernel is older than 5.9 and has no socket look-up programs, which 169.254.169.254:80 takes. Use a newer one."
+    kernel >= 5009
+      ? nil : "the kernel is older than 5.9 and has no socket look-up programs, which 169.254.169.254:80 takes. Use a newer one."
   }
 
   /// What a launch will find.

@@ -98,7 +98,7 @@ extension NamespaceDriver {
     let bytes = Array(try JSONEncoder().encode(attachment))
     let path = layout.attachment(of: instanceId)
     if Posix.read(path).flatMap({ try? JSONDecoder().decode(MetadataAttachment.self, from: Data($0)) }) != attachment {
-      try Posix.write(bytes, to: path, mode: 0o600)
+      try Posix.write(bytes, to: path, mode: 0o600, durable: false)
     }
     exitWatcher.watch(instanceId, pid: process.pid)
     return handle
@@ -116,8 +116,9 @@ extension NamespaceDriver {
     return InstanceHandle(version: 1, instanceId: instanceId, facts: facts)
   }
 
+  /// Not synced: after a power loss nothing runs any more, and the region knows the addresses itself.
   private func store(handle: InstanceHandle, in directory: InstanceDirectory) throws {
-    try Posix.write(Array(try JSONEncoder().encode(handle)), to: directory.handle, mode: 0o600)
+    try Posix.write(Array(try JSONEncoder().encode(handle)), to: directory.handle, mode: 0o600, durable: false)
   }
 
   func inspectNow(_ instanceId: String) -> InstanceInspection {
@@ -143,6 +144,9 @@ extension NamespaceDriver {
     unlink(layout.attachment(of: instanceId))
     let link = layout.link(of: instanceId)
     try Posix.check(rs_link_delete(link), "remove the link \(link)")
+    if let address = storedHandle(instanceId)?.facts["address"].flatMap(IPv4Network.parse) {
+      try Posix.check(rs_neighbour_delete(layout.bridge, address.bigEndian), "forget the address of \(instanceId)")
+    }
     try CgroupPlan.remove(cgroups.directories)
   }
 }

@@ -51,9 +51,9 @@ enum Posix {
   }
   static func text(_ path: String) -> String? { read(path).map { String(decoding: $0, as: UTF8.self) } }
 
-  /// All or nothing, synced.
-  static func write(_ bytes: [UInt8], to path: String, mode: UInt32) throws {
-    try check(rs_write_atomic(path, bytes, bytes.count, mode), "write \(path)")
+  /// All or nothing; `durable` survives a power loss as well, at the cost of a sync.
+  static func write(_ bytes: [UInt8], to path: String, mode: UInt32, durable: Bool = true) throws {
+    try check(rs_write_atomic(path, bytes, bytes.count, mode, durable ? 1 : 0), "write \(path)")
   }
   /// Into an existing file of the kernel's, in one call.
   static func set(_ path: String, _ value: String) -> Int32 {

@@ -16,7 +16,7 @@ public struct FileMetadataPublisher: MetadataPublisher {
   public func publish(_ metadata: InstanceMetadata) async throws {
     let path = try file(metadata.instanceId)
     let bytes = Array(try JSONEncoder().encode(metadata))
-    let result = rs_write_atomic(path, bytes, bytes.count, 0o600)
+    let result = rs_write_atomic(path, bytes, bytes.count, 0o600, 0)
     if result < 0 { throw MetadataFiles.failure("write \(path)", -result) }
   }
 

@@ -36,7 +36,7 @@ public actor MetadataPlane {
     var key = MetadataFiles.read(keyFile) ?? []
     if key.count != 32 {
       key = randomness.bytes(32)
-      let result = rs_write_atomic(keyFile, key, key.count, 0o600)
+      let result = rs_write_atomic(keyFile, key, key.count, 0o600, 1)
       if result < 0 { throw MetadataFiles.failure("write \(keyFile)", -result) }
     }
     responder = MetadataResponder(tokens: MetadataTokens(key: key), clock: clock)

@@ -36,8 +36,8 @@ int rs_pidfd_wait(int pidfd, int timeout_ms);
 
 // ---- Files -------------------------------------------------------------------------------------------------------------------
 
-/// Writes a file so that other processes see all of it or nothing: temporary name, fsync, rename.
-int rs_write_atomic(const char *path, const void *bytes, size_t count, unsigned mode);
+/// Writes a file so that other processes see all of it or nothing: temporary name, then rename; `durable`: fsync before that.
+int rs_write_atomic(const char *path, const void *bytes, size_t count, unsigned mode, int durable);
 /// Removes a tree without following symbolic links. A path that does not exist is no error.
 int rs_remove_tree(const char *path);
 /// Copies a regular file's content, owner, mode, times and extended attributes. Answers the bytes copied or a negative errno.
@@ -55,6 +55,8 @@ int rs_lock_file(const char *path, int wait);
 
 /// A bridge with this hardware address (6 bytes) and IPv4 address (network byte order), up. Keeps one that is there.
 int rs_bridge_ensure(const char *name, const uint8_t *mac, uint32_t address, int prefix);
+/// Forgets where the bridge finds an address (network byte order) that `launch` made known; one that is not there is no error.
+int rs_neighbour_delete(const char *bridge, uint32_t address);
 /// Deletes an interface; one that is not there is no error.
 int rs_link_delete(const char *name);
 
