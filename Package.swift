@@ -82,7 +82,7 @@ let all: [Target] = [
   tests("WireProtocolTests", ["WireProtocol", "WireModel", "RegionKit"]),
   tests("RequestSigningTests", ["RequestSigning", "RegionKit"]),
   tests("HTTPKitTests", ["HTTPKit", "RegionKit"]),
-  tests("RegionStoreTests", ["RegionStore", "ContentStore", "RegionKit", "RoadsteadTesting"]),
+  tests("RegionStoreTests", ["RegionStore", "ContentStore", "RegionKit", "RoadsteadTesting", grdb, logging]),
   tests("DurableTests", ["Durable", "RegionStore", "RegionKit", "RoadsteadTesting", logging]),
   tests("GatewayTests", ["Gateway", "HTTPKit", "WireModel", "WireProtocol", "RequestSigning", "Ports", "RegionKit"]),
   tests("IdentityServiceTests", ["IdentityService", "RegionStore", "Ports", "WireModel", "RegionKit", "RoadsteadTesting"]),

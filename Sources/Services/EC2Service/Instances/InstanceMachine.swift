@@ -19,8 +19,8 @@ enum InstanceMove: Sendable {
   var legalSources: Set<LifeState> {
     switch self {
     case .start: [.stopped]
-    case .stop: [.running, .pending]
-    case .terminate: [.pending, .running, .stopping, .stopped]
+    case .stop: [.running, .pending, .stopping]
+    case .terminate: [.pending, .running, .stopping, .stopped, .shuttingDown]
     case .reboot: [.running]
     case .launched: [.pending]
     case .stopped: [.stopping, .running]

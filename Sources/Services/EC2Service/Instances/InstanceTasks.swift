@@ -25,6 +25,19 @@ struct InstanceWorld: Sendable {
     return stored
   }
 
+  /// An instance that does not end keeps its state and says why; the same call made again tries again.
+  func gaveUp(_ task: ClaimedTask, doing state: String, error: any Error) async throws -> StoreCommit {
+    logger.error("instance does not end", metadata: ["instance": "\(task.subject)", "error": "\(error)"])
+    var commit = StoreCommit()
+    guard let stored = try await record(task, in: [.stopping, .shuttingDown]) else { return commit }
+    var record = stored.value
+    let text = (error as? AWSError)?.message ?? String(describing: error)
+    record.stateReason = LifeReason(
+      code: LifeReason.stuck, message: "Server.InternalError: still \(state): \(text) Make the same call again to try again.")
+    try commit.put(record, in: task.scope, id: task.subject, expecting: .version(stored.version))
+    return commit
+  }
+
   /// Fresh credentials, if the instance has a role, and everything else the metadata service answers.
   func publishMetadata(_ record: InstanceRecord, scope: Scope) async throws -> TemporaryCredentials? {
     var credentials: TemporaryCredentials?
@@ -117,13 +130,7 @@ struct StopTask: TaskHandler {
   }
 
   func exhausted(_ task: ClaimedTask, error: any Error) async throws -> StoreCommit {
-    world.logger.error("instance does not stop", metadata: ["instance": "\(task.subject)", "error": "\(error)"])
-    var commit = StoreCommit()
-    // Keep trying: an instance that was told to stop and still runs must not be forgotten.
-    commit.tasks.append(
-      NewTask(
-        id: task.id + "/again", kind: kind, scope: task.scope, subject: task.subject, due: world.clock.deadline(afterReal: 60)))
-    return commit
+    try await world.gaveUp(task, doing: "stopping", error: error)
   }
 }
 
@@ -172,12 +179,7 @@ struct TerminateTask: TaskHandler {
   }
 
   func exhausted(_ task: ClaimedTask, error: any Error) async throws -> StoreCommit {
-    world.logger.error("instance does not terminate", metadata: ["instance": "\(task.subject)", "error": "\(error)"])
-    var commit = StoreCommit()
-    commit.tasks.append(
-      NewTask(
-        id: task.id + "/again", kind: kind, scope: task.scope, subject: task.subject, due: world.clock.deadline(afterReal: 60)))
-    return commit
+    try await world.gaveUp(task, doing: "shutting-down", error: error)
   }
 }
 

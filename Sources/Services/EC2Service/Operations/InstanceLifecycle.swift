@@ -55,7 +55,7 @@ extension EC2Operations {
       var changes: [Obj<InstanceStateChange>] = []
       for stored in try await instances(ids, in: call.scope) {
         let before = stored.value.state
-        if already.contains(before) {
+        if already.contains(before), stored.value.stateReason?.code != LifeReason.stuck {
           changes.append(stateChange(stored.id, from: before, to: before))
           continue
         }

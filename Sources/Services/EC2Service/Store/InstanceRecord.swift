@@ -24,6 +24,8 @@ enum LifeState: String, Codable, Sendable, CaseIterable {
 
 /// Why an instance is where it is, as `StateReason` shows it.
 struct LifeReason: Codable, Sendable, Equatable {
+  /// The code of an instance that could not be ended.
+  static let stuck = "Server.InternalError"
   var code: String
   var message: String
 }
