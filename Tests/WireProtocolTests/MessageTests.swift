@@ -168,6 +168,22 @@ final class MessageTests: XCTestCase {
     XCTAssertThrowsError(try decode(codec, number)) { XCTAssertEqual(($0 as? AWSError)?.code, "InvalidArgument") }
   }
 
+  /// The element is named by the member, which is not always the shape's name.
+  func testS3BodiesAreNamedByTheirMember() throws {
+    let codec = WireCodec(model: try GeneratedModels.load("s3"))
+    var checked = 0
+    for operation in codec.model.operations.values {
+      guard let shape = codec.model.inputShape(operation), let name = shape.payload, let member = shape.member(name) else { continue }
+      guard codec.model.shape(member).kind == .structure, !codec.model.shape(member).isEventStream else { continue }
+      let root = try XCTUnwrap(member.locationName, operation.name)
+      let request = WireRequest(method: operation.method, path: "/b/k", body: .bytes(Array("<\(root)/>".utf8)))
+      let input = try codec.decode(request, WireRoute(operation, .restXML))
+      XCTAssertNotNil(input[name], operation.name)
+      checked += 1
+    }
+    XCTAssertGreaterThan(checked, 5)
+  }
+
   func testS3ListAnswerNamesItsNamespace() throws {
     let codec = WireCodec(model: try GeneratedModels.load("s3"))
     let route = try XCTUnwrap(codec.route(WireRequest(method: "GET", path: "/b", query: "list-type=2")))
@@ -194,9 +210,11 @@ final class MessageTests: XCTestCase {
 
   func testWrongTypesInFormsAreNamed() throws {
     let ec2 = WireCodec(model: try GeneratedModels.load("ec2"))
-    XCTAssertThrowsError(try decode(ec2, form("Action=RunInstances&Version=1&MinCount=abc"))) { error in
-      XCTAssertEqual((error as? AWSError)?.code, "InvalidParameterValue")
-      XCTAssertTrue("\(error)".contains("MinCount"), "\(error)")
+    for (bad, name) in [("MinCount=abc", "MinCount"), ("BlockDeviceMapping.2.Ebs.VolumeSize=big", "BlockDeviceMapping.1.Ebs.VolumeSize")] {
+      XCTAssertThrowsError(try decode(ec2, form("Action=RunInstances&Version=1&" + bad))) { error in
+        XCTAssertEqual((error as? AWSError)?.code, "InvalidParameterValue")
+        XCTAssertTrue("\(error)".contains("parameter \(name) "), "\(error)")
+      }
     }
     let iam = WireCodec(model: try GeneratedModels.load("iam"))
     XCTAssertThrowsError(try decode(iam, form("Action=CreateRole&MaxSessionDuration=long"))) { error in

@@ -76,6 +76,7 @@ final class ValidationTests: XCTestCase {
   func testEC2AndS3SpeakTheirOwnWay() throws {
     let missing = try error("ec2", "TerminateInstances", [:])
     XCTAssertEqual(missing?.code, "MissingParameter")
+    XCTAssertEqual(missing?.message, "The request must contain the parameter InstanceId")
     let badArgument = try error(
       "s3", "ListObjectsV2", ["Bucket": .string("b"), "EncodingType": .string("rot13")])
     XCTAssertEqual(badArgument?.code, "InvalidArgument")

@@ -139,8 +139,11 @@ extension WireCodec {
       return AWSError("SerializationException", "The request to \(what) cannot be read: \(problem)")
     case .query: return AWSError("MalformedInput", "The request to \(what) cannot be read: \(problem)")
     case .ec2:
-      let name = problem.path.joined(separator: ".")
-      return AWSError("InvalidParameterValue", "Value for parameter \(name.isEmpty ? "(name)" : name) is invalid: \(problem.reason)")
+      guard !problem.path.isEmpty, let shape = operation.flatMap(model.inputShape) else {
+        return AWSError("InvalidParameterValue", "The request to \(what) cannot be read: \(problem.reason)")
+      }
+      let name = QueryReader(model: model, ec2: true).parameter(problem.path, of: shape)
+      return AWSError("InvalidParameterValue", "Value for parameter \(name) is invalid: \(problem.reason)")
     case .restXML where model.isS3:
       if problem.path.isEmpty || operation == nil || isBodyMember(problem.path[0], operation) {
         return AWSError(

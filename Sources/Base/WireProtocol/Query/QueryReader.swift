@@ -17,6 +17,22 @@ struct QueryReader {
     return out
   }
 
+  /// The parameter that a path of member names, positions and keys stands for: `NetworkInterface.1.SubnetId`.
+  func parameter(_ path: [String], of shape: Shape) -> String {
+    var out: [String] = []
+    var at: Shape? = shape
+    for step in path {
+      if let here = at, here.kind == .structure, let member = here.member(step) {
+        out.append(name(member))
+        at = model.shape(member)
+      } else {
+        out.append(step)
+        at = (at?.element ?? at?.value).map(model.shape)
+      }
+    }
+    return out.joined(separator: ".")
+  }
+
   private func name(_ member: Member) -> String {
     if ec2 {
       if let name = member.queryName { return name }

@@ -4,7 +4,7 @@ import WireModel
 extension ServiceModel {
   /// The root element of a body that is one member.
   func rootName(_ member: Member) -> String {
-    if let name = member.locationName, name != member.name { return name }
+    if let name = member.locationName, isS3 || name != member.name { return name }
     return shape(member).locationName ?? shape(member).name
   }
   func isFlattened(_ member: Member) -> Bool { member.flattened || shape(member).flattened }

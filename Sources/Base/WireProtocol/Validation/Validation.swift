@@ -35,7 +35,8 @@ extension WireCodec {
     case .json, .restJSON, .cbor: return AWSError("ValidationException", message)
     case .query: return AWSError("ValidationError", message)
     case .ec2:
-      let name = first.path.joined(separator: ".")
+      let reader = QueryReader(model: model, ec2: true)
+      let name = model.inputShape(route.operation).map { reader.parameter(first.path, of: $0) } ?? first.path.joined(separator: ".")
       if first.kind == .required { return AWSError("MissingParameter", "The request must contain the parameter \(name)") }
       return AWSError("InvalidParameterValue", "\(message) (parameter \(name))")
     case .restXML where model.isS3:
