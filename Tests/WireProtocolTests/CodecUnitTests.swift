@@ -156,7 +156,7 @@ final class CodecUnitTests: XCTestCase {
         try xml.root("Root", value, shape, namespace: nil)
         let read = try XMLBodyReader(model: model).structure(XMLReader.read(xml.writer.bytes), shape)
         XCTAssertNil(
-          Vectors.difference(.object(RandomValues.withoutEmptyFlat(read)), .object(RandomValues.withoutEmptyFlat(value))),
+          Vectors.difference(.object(RandomValues.withoutEmpty(read)), .object(RandomValues.withoutEmpty(value))),
           "\(service) \(shape.name) xml")
       }
     }
@@ -202,15 +202,18 @@ struct RandomValues {
     }
   }
 
-  /// A flattened list without elements leaves no trace in XML, so empty collections do not count there.
-  static func withoutEmptyFlat(_ value: [String: WireValue]) -> [String: WireValue] {
-    value.compactMapValues { clean($0) }
+  /// A flattened list without elements leaves no trace in XML, so empty collections do not count there; in a form neither do empty
+  /// elements of a list.
+  static func withoutEmpty(_ value: [String: WireValue], elementsToo: Bool = false) -> [String: WireValue] {
+    value.compactMapValues { clean($0, elementsToo) }
   }
-  private static func clean(_ value: WireValue) -> WireValue? {
+  private static func clean(_ value: WireValue, _ elementsToo: Bool) -> WireValue? {
     switch value {
-    case .list(let items): return items.isEmpty ? nil : .list(items.map { clean($0) ?? .null })
+    case .list(let items):
+      let kept = items.compactMap { clean($0, elementsToo) ?? (elementsToo ? nil : .null) }
+      return kept.isEmpty ? nil : .list(kept)
     case .object(let entries):
-      let kept = entries.compactMapValues { clean($0) }
+      let kept = entries.compactMapValues { clean($0, elementsToo) }
       return kept.isEmpty ? nil : .object(kept)
     default: return value
     }
