@@ -77,6 +77,10 @@ final class ValidationTests: XCTestCase {
     let missing = try error("ec2", "TerminateInstances", [:])
     XCTAssertEqual(missing?.code, "MissingParameter")
     XCTAssertEqual(missing?.message, "The request must contain the parameter InstanceId")
+    let type = try error("ec2", "RunInstances", ["MinCount": .int(1), "MaxCount": .int(1), "InstanceType": .string("t9.pico")])
+    XCTAssertEqual(type?.code, "InvalidParameterValue")
+    XCTAssertEqual(type?.message.hasPrefix("Value (t9.pico) for parameter InstanceType is invalid."), true, type?.message ?? "")
+    XCTAssertLessThan(type?.message.count ?? .max, 400)
     let badArgument = try error(
       "s3", "ListObjectsV2", ["Bucket": .string("b"), "EncodingType": .string("rot13")])
     XCTAssertEqual(badArgument?.code, "InvalidArgument")

@@ -57,7 +57,10 @@ def load_model(service):
   own = ROOT / "Models" / service / "service-2.json"
   if own.exists():
     return json.loads(own.read_text()), "hand-written from the public client's requests"
-  import botocore
+  try:
+    import botocore
+  except ImportError:
+    raise Failure(f"botocore {BOTOCORE} is needed and not installed: run `make setup`, or pip install botocore=={BOTOCORE}") from None
   if botocore.__version__ != BOTOCORE:
     raise Failure(f"botocore {BOTOCORE} is needed, {botocore.__version__} is installed: pip install botocore=={BOTOCORE}")
   folder = pathlib.Path(botocore.__path__[0]) / "data" / service

@@ -20,8 +20,11 @@ public struct ValidationFailure: Sendable, Hashable {
   public let constraint: String
   /// `Value 'x' at 'applicationName'`, without the value where it is sensitive.
   public let subject: String
+  /// The offending value as text, cut when long; nil when it is missing or sensitive.
+  public let value: String?
 
-  public init(kind: Kind, path: [String], shapeName: String, constraint: String, subject: String) {
+  public init(kind: Kind, path: [String], shapeName: String, constraint: String, subject: String, value: String? = nil) {
+    self.value = value
     self.kind = kind
     self.path = path
     self.shapeName = shapeName

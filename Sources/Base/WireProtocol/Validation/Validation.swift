@@ -38,7 +38,10 @@ extension WireCodec {
       let reader = QueryReader(model: model, ec2: true)
       let name = model.inputShape(route.operation).map { reader.parameter(first.path, of: $0) } ?? first.path.joined(separator: ".")
       if first.kind == .required { return AWSError("MissingParameter", "The request must contain the parameter \(name)") }
-      return AWSError("InvalidParameterValue", "\(message) (parameter \(name))")
+      // The list of instance types alone has over a thousand names.
+      let rule = first.constraint.utf8.count <= 300 ? first.constraint : first.constraint.prefix(280) + "…"
+      let value = first.value.map { "Value (\($0))" } ?? "The value"
+      return AWSError("InvalidParameterValue", "\(value) for parameter \(name) is invalid. \(rule).")
     case .restXML where model.isS3:
       let member = first.path.first.flatMap { model.inputShape(route.operation)?.member($0) }
       if member?.location == .body {

@@ -35,7 +35,7 @@ struct Validator {
       if value.isNull {
         guard shape.required.contains(member.name), !member.idempotencyToken else { continue }
         let place = place.member(member.name)
-        fail(.required, place, model.shape(member), "Member must not be null", "Value null at '\(place.text)'")
+        fail(.required, place, model.shape(member), "Member must not be null", nil, "Value null at '\(place.text)'")
       } else {
         check(value, model.shape(member), place.member(member.name))
       }
@@ -78,20 +78,24 @@ struct Validator {
       let all = constraints(element).joined(separator: ", ")
       var inner = place
       inner.names.append(String(i + 1))
-      fail(broken.0, inner, element, "\(lead): [\(all)]", subject(whole, element.sensitive || shape.sensitive, place))
+      let secret = element.sensitive || shape.sensitive
+      fail(broken.0, inner, element, "\(lead): [\(all)]", secret ? nil : Self.text(item), subject(whole, secret, place))
       return
     }
   }
 
   private mutating func own(_ value: WireValue, _ shape: Shape, _ place: Place) {
     for (kind, constraint) in broken(value, shape) {
-      fail(kind, place, shape, constraint, subject(value, shape.sensitive, place))
+      fail(kind, place, shape, constraint, shape.sensitive ? nil : Self.text(value), subject(value, shape.sensitive, place))
     }
   }
 
-  private mutating func fail(_ kind: ValidationFailure.Kind, _ place: Place, _ shape: Shape, _ constraint: String, _ subject: String) {
+  private mutating func fail(
+    _ kind: ValidationFailure.Kind, _ place: Place, _ shape: Shape, _ constraint: String, _ value: String?, _ subject: String
+  ) {
     failures.append(
-      ValidationFailure(kind: kind, path: place.names, shapeName: shape.name, constraint: constraint, subject: subject))
+      ValidationFailure(
+        kind: kind, path: place.names, shapeName: shape.name, constraint: constraint, subject: subject, value: value))
   }
 
   private func subject(_ value: WireValue, _ sensitive: Bool, _ place: Place) -> String {
