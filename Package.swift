@@ -73,7 +73,11 @@ let all: [Target] = [
     path: "Sources/roadstead",
     swiftSettings: settings,
     // The agent runs inside images that have no Swift runtime.
-    linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
+    linkerSettings: [
+      .unsafeFlags([
+        "-static-stdlib", "-lCoreFoundation", "-l_FoundationICU", "-l_FoundationCollections", "-l_FoundationCShims", "-lstdc++",
+      ])
+    ]),
   // C: system libraries behind module maps, and the few calls that Swift cannot make safely
   system("CExpat"), system("CArchive"), system("CZlib"),
   cTarget("CInstance"), cTarget("CProcess"), cTarget("CPosixFiles"),

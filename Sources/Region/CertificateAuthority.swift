@@ -1,5 +1,5 @@
 import Crypto
-public import FoundationEssentials
+import FoundationEssentials
 public import RegionKit
 import SwiftASN1
 import X509

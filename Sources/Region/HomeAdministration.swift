@@ -1,3 +1,4 @@
+import EC2Service
 import FoundationEssentials
 import HTTPKit
 import IdentityService

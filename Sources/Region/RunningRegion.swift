@@ -11,7 +11,7 @@ import MetadataPlane
 import NamespaceDriver
 import ObjectStorageService
 import Ports
-public import RegionKit
+import RegionKit
 import RegionStore
 
 /// A region that runs in this process: store, services, task runner, planes and listeners.

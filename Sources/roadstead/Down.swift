@@ -25,7 +25,7 @@ struct Down: AsyncParsableCommand {
       complain("roadstead: \(explain(error))")
       throw ExitCode(1)
     }
-    print("down: \(home.path)")
+    say("down: \(home.path)")
   }
 }
 

@@ -24,7 +24,7 @@ struct Env: AsyncParsableCommand {
         complain("roadstead: \(explain(error))")
         throw ExitCode(1)
       }
-      print("export AWS_PROFILE='\(profile)'")
+      say("export AWS_PROFILE='\(profile)'")
       return
     }
     var lines = [
@@ -33,8 +33,8 @@ struct Env: AsyncParsableCommand {
     ]
     if let bundle = access.caBundle { lines.append(("AWS_CA_BUNDLE", bundle)) }
     // A profile or session token of the shell would win over the keys.
-    print("unset AWS_PROFILE AWS_SESSION_TOKEN")
-    for (name, value) in lines { print("export \(name)='\(value)'") }
+    say("unset AWS_PROFILE AWS_SESSION_TOKEN")
+    for (name, value) in lines { say("export \(name)='\(value)'") }
   }
 }
 

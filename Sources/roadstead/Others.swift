@@ -18,9 +18,9 @@ struct Account: AsyncParsableCommand {
     func run() async throws {
       do {
         let made = try await RunningRegion.createAccount(named: name, home: home.path)
-        print("account \(made.account)")
-        print("aws_access_key_id \(made.accessKeyId)")
-        print("aws_secret_access_key \(made.secretAccessKey)")
+        say("account \(made.account)")
+        say("aws_access_key_id \(made.accessKeyId)")
+        say("aws_secret_access_key \(made.secretAccessKey)")
       } catch {
         complain("roadstead: \(explain(error))")
         throw ExitCode(1)
@@ -34,7 +34,7 @@ struct Account: AsyncParsableCommand {
 
     func run() async throws {
       do {
-        for account in try await RunningRegion.accounts(home: home.path) { print("\(account.id)  \(account.name)") }
+        for account in try await RunningRegion.accounts(home: home.path) { say("\(account.id)  \(account.name)") }
       } catch {
         complain("roadstead: \(explain(error))")
         throw ExitCode(1)
@@ -53,8 +53,8 @@ struct DoctorCommand: AsyncParsableCommand {
     let width = probes.map(\.name.count).max() ?? 0
     for probe in probes {
       let mark = probe.ok ? "✓" : probe.required ? "✗" : "–"
-      print("\(mark) \(probe.name.padded(to: width))  \(probe.detail)")
-      if let fix = probe.fix { print("  \("".padded(to: width))  fix: \(fix)") }
+      say("\(mark) \(probe.name.padded(to: width))  \(probe.detail)")
+      if let fix = probe.fix { say("  \("".padded(to: width))  fix: \(fix)") }
     }
     if probes.contains(where: { !$0.ok && $0.required }) { throw ExitCode(1) }
   }
@@ -81,5 +81,5 @@ struct Agent: AsyncParsableCommand {
 
 struct Version: ParsableCommand {
   static let configuration = CommandConfiguration(abstract: "Print the version.")
-  func run() { print("roadstead \(RegionVersion.text)") }
+  func run() { say("roadstead \(RegionVersion.text)") }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CInstance
+import Dispatch
 import FoundationEssentials
 import Glibc
 
@@ -7,13 +8,16 @@ import Glibc
 /// they must have a single thread.
 @main
 enum Main {
-  static func main() async {
+  static func main() {
     if rs_instance_wants(CommandLine.argc, CommandLine.unsafeArgv) != 0 {
       exit(rs_instance_main(CommandLine.argc, CommandLine.unsafeArgv))
     }
-    setlinebuf(stdout)
     signal(SIGPIPE, SIG_IGN)
-    await Roadstead.main()
+    Task {
+      await Roadstead.main()
+      exit(0)
+    }
+    dispatchMain()
   }
 }
 
@@ -66,5 +70,17 @@ var executablePath: String {
   return count > 0 ? String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : CommandLine.arguments[0]
 }
 
-/// Writes to standard error.
-func complain(_ text: String) { fputs(text + "\n", stderr) }
+/// Writes a line to standard output at once, even into a pipe.
+func say(_ text: String) { put(text, on: STDOUT_FILENO) }
+
+/// Writes a line to standard error.
+func complain(_ text: String) { put(text, on: STDERR_FILENO) }
+
+private func put(_ text: String, on descriptor: Int32) {
+  var bytes = Array((text + "\n").utf8)[...]
+  while !bytes.isEmpty {
+    let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    guard count > 0 else { return }
+    bytes = bytes.dropFirst(count)
+  }
+}

@@ -57,9 +57,9 @@ struct Up: AsyncParsableCommand {
       complain("roadstead: \(explain(error))")
       throw ExitCode(1)
     }
-    print("Roadstead region \(region), account \(account)" + (timeScale > 1 ? ", time runs \(timeScale) times faster" : ""))
-    print("listening on \(running.endpoint)")
-    print("use it:  eval \"$(roadstead env --home \(home.path))\"")
+    say("Roadstead region \(region), account \(account)" + (timeScale > 1 ? ", time runs \(timeScale) times faster" : ""))
+    say("listening on \(running.endpoint)")
+    say("use it:  eval \"$(roadstead env --home \(home.path))\"")
     await signals.first()
     complain("roadstead: stopping")
     await running.stop()

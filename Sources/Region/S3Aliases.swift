@@ -1,3 +1,0 @@
-import ObjectStorageService
-
-typealias S3ContentMissing = ContentMissing
