@@ -1,3 +1,4 @@
+public import ContentStore
 public import Durable
 import FoundationEssentials
 public import Ports
@@ -17,6 +18,11 @@ public import WireModel
 public struct ObjectStorageService: Sendable {
   private let engine: S3Engine
 
+  public init(store: any RegionStore, content: ContentStore, clock: any RegionClock, random: any Randomness) {
+    self.init(store: store, bytes: StoredContent(store: content), clock: clock, random: random)
+  }
+
+  /// With another place for the bytes, e.g. one that injects faults.
   public init(store: any RegionStore, bytes: any ObjectContent, clock: any RegionClock, random: any Randomness) {
     engine = S3Engine(store: store, content: bytes, clock: clock, random: random)
   }

@@ -143,7 +143,7 @@ extension S3Engine {
       let sound = try await isSound(version, parts, scope)
       // An object that was replaced meanwhile is nobody's loss.
       if !sound, try await find(bucket, version.key, versionId: version.shownVersionId) == version { report.damaged.append(name) }
-    } catch is ContentMissing {
+    } catch is BytesMissing {
       if try await find(bucket, version.key, versionId: version.shownVersionId) == version { report.missing.append(name) }
     }
   }

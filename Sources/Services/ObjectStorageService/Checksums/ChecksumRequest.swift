@@ -89,4 +89,4 @@ struct ChecksumRequest: Sendable {
 }
 
 /// The trailing fields of a body, once it has ended; lower-case names.
-func trailerFields(_ body: ByteStream) -> [String: String] { [:] }
+func trailerFields(_ body: ByteStream) -> [String: String] { body.trailers?() ?? [:] }

@@ -8,23 +8,23 @@ struct ContentReader: Sendable {
   let content: any ObjectContent
   let leases: ContentLeases
 
-  /// The bytes of `range` (within the object). Throws `ContentMissing` when the object was replaced in the meantime: read its row again.
+  /// The bytes of `range` (within the object). Throws `BytesMissing` when the object was replaced in the meantime: read its row again.
   func open(_ version: KeyVersion, scope: Scope, range: Range<Int64>) async throws -> ByteStream {
     guard !range.isEmpty else { return ByteStream([]) }
     switch version.content {
     case .empty: return ByteStream([])
     case .inline(let id):
-      guard let row = try await store.get(InlineRecord.self, in: scope, id: id) else { throw ContentMissing(id: id) }
+      guard let row = try await store.get(InlineRecord.self, in: scope, id: id) else { throw BytesMissing(id: id) }
       let bytes = Array(row.value.bytes)
       guard range.upperBound <= Int64(bytes.count) else { throw Self.damaged(version) }
       return ByteStream(Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
     case .file(let id):
-      guard let lease = leases.acquire(id) else { throw ContentMissing(id: id) }
+      guard let lease = leases.acquire(id) else { throw BytesMissing(id: id) }
       let stream = try await content.open(id, range: range)
       return Self.holding(lease, stream, length: range.upperBound - range.lowerBound)
     case .manifest(let id):
       guard let lease = leases.acquire(id), let row = try await store.get(ManifestRecord.self, in: scope, id: id)
-      else { throw ContentMissing(id: id) }
+      else { throw BytesMissing(id: id) }
       let reader = SegmentReader(row.value.parts, range: range, content: content, lease: lease)
       try await reader.begin()
       return ByteStream(length: range.upperBound - range.lowerBound) { try await reader.next() }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import RegionKit
+import RegionStore
 
 /// A body that has been taken in: its bytes are on disk (or small enough for a row), and its digests are known. Nothing names it yet.
 struct Ingested: Sendable {
@@ -86,8 +87,10 @@ struct Ingest: Sendable {
     return Ingested(file: file, size: digests.size, md5: digests.md5Bytes, checksums: digests.checksums)
   }
 
-  /// Removes what no row will name. What a crash leaves, the scrubber finds.
-  func discard(_ ingested: Ingested) async {
+  /// Removes what no row will name. Only after an error that says so: when a commit broke off otherwise (the disk, the end of the
+  /// process) nobody knows whether it was applied, and the scrubber decides.
+  func discard(_ ingested: Ingested, after error: any Error) async {
+    guard error is StoreConflict || (error as? AWSError)?.fault == .sender else { return }
     if let file = ingested.file { try? await content.delete(file) }
   }
 }

@@ -5,7 +5,7 @@ public import RegionKit
 public protocol ObjectContent: Sendable {
   /// Writes a stream to its end; the bytes are on disk when this returns. A stream that throws leaves nothing behind.
   func write(_ stream: ByteStream) async throws -> String
-  /// The bytes of `range` (nil: all). Throws `ContentMissing` when there is nothing under the id.
+  /// The bytes of `range` (nil: all). Throws `BytesMissing` when there is nothing under the id.
   func open(_ id: String, range: Range<Int64>?) async throws -> ByteStream
   /// Deleting what is absent is no error.
   func delete(_ id: String) async throws
@@ -14,7 +14,7 @@ public protocol ObjectContent: Sendable {
 }
 
 /// The content store holds nothing under this id.
-public struct ContentMissing: Error, Sendable {
+public struct BytesMissing: Error, Sendable {
   public let id: String
   public init(id: String) { self.id = id }
 }

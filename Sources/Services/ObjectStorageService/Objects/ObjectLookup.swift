@@ -81,7 +81,7 @@ extension S3Engine {
       return Selection(range: 0..<version.size, isPartial: version.size > 0)
     }
     guard let manifest = try await store.get(ManifestRecord.self, in: bucket.contentScope, id: id) else {
-      throw ContentMissing(id: id)
+      throw BytesMissing(id: id)
     }
     // Part numbers of an upload may have gaps; in the finished object parts are counted from 1.
     var start: Int64 = 0
@@ -105,7 +105,7 @@ extension S3Engine {
       let version = try await object(record, key, versionId: versionId, method: method, call)
       do {
         return try await body(record, version)
-      } catch is ContentMissing { continue }
+      } catch is BytesMissing { continue }
     }
     throw AWSError.internalFailure("The stored bytes of \(bucket)/\(key) are missing; `roadstead doctor --scrub` names what is lost.")
   }

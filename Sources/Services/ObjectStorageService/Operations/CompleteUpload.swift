@@ -91,18 +91,10 @@ extension S3Engine {
         "The upload was created using the \(kind.rawValue) checksum mode. The complete request must use the same checksum mode.")
     }
     var used: [Stored<PartRecord>] = []
-    for (position, entry) in request.entries.enumerated() {
+    for entry in request.entries {
       guard let part = byNumber[entry.number], part.value.eTag == entry.eTag,
         entry.checksums.allSatisfy({ part.value.checksums[$0.key.rawValue].map { [value = $0.value] in $0 == value } ?? true })
       else { throw Self.invalidPart(upload, entry) }
-      if position < request.entries.count - 1, part.value.size < Self.minimumPart {
-        throw AWSError(
-          "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size", status: 400,
-          fields: [
-            "ProposedSize": String(part.value.size), "MinSizeAllowed": String(Self.minimumPart),
-            "PartNumber": String(entry.number), "ETag": part.value.eTag,
-          ])
-      }
       if upload.algorithm != nil, kind == .composite, entry.checksums[algorithm] == nil {
         let name = algorithm.rawValue.lowercased()
         throw S3Problem.invalidRequest(
@@ -110,6 +102,14 @@ extension S3Engine {
             + "It was missing for part \(entry.number) in the request.")
       }
       used.append(part)
+    }
+    for part in used.dropLast() where part.value.size < Self.minimumPart {
+      throw AWSError(
+        "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size", status: 400,
+        fields: [
+          "ProposedSize": String(part.value.size), "MinSizeAllowed": String(Self.minimumPart),
+          "PartNumber": String(part.value.number), "ETag": part.value.eTag,
+        ])
     }
     return try Self.assemble(used, stored, upload, request)
   }

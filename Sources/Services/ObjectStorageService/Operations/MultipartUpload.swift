@@ -166,7 +166,7 @@ extension S3Engine {
       }
       throw S3Problem.operationAborted("part \(number) of upload \(upload.uploadId)")
     } catch {
-      await ingest.discard(received.body)
+      await ingest.discard(received.body, after: error)
       throw error
     }
   }

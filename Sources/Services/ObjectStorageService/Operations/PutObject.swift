@@ -44,8 +44,7 @@ extension S3Engine {
     let kept = request.algorithm ?? .crc64nvme
     let body = try await ingest.take(stream, computing: also.union([kept]), inlineLimit: inlineLimit)
     do {
-      let trailers = trailerFields(stream)
-      if let unannounced = try request.verify(body, trailers: trailers) {
+      if let unannounced = try request.verify(body, trailers: stream.trailers?() ?? [:]) {
         try await verifyStored(body, unannounced)
         return Received(
           body: body, checksum: StoredChecksum(algorithm: unannounced.0, value: unannounced.1, kind: .fullObject))
@@ -53,7 +52,7 @@ extension S3Engine {
       guard let value = body.checksums[kept] else { throw AWSError.internalFailure("checksum \(kept.rawValue) was not computed") }
       return Received(body: body, checksum: StoredChecksum(algorithm: kept, value: value, kind: .fullObject))
     } catch {
-      await ingest.discard(body)
+      await ingest.discard(body, after: error)
       throw error
     }
   }
@@ -99,7 +98,7 @@ extension S3Engine {
         }
       }
     } catch {
-      await ingest.discard(body)
+      await ingest.discard(body, after: error)
       throw error
     }
   }

@@ -118,7 +118,7 @@ extension S3Engine {
       }
       if wanted.contains("ObjectParts"), case .manifest(let id) = version.content {
         guard let manifest = try await store.get(ManifestRecord.self, in: bucket.contentScope, id: id) else {
-          throw ContentMissing(id: id)
+          throw BytesMissing(id: id)
         }
         output[.objectParts] = Self.attributes(
           manifest.value.parts, version, most: input[.maxParts], after: input[.partNumberMarker])
