@@ -204,7 +204,6 @@ final class HTTPClientConnection: ChannelInboundHandler, @unchecked Sendable {
     case .body(let buffer):
       exchange.body?.append(buffer.getBytes(at: buffer.readerIndex, length: buffer.readableBytes) ?? [])
     case .end(let trailers):
-      exchange.body?.finish(trailers: trailers.map { HTTPFields($0.map { (name: $0.name, value: $0.value) }) } ?? HTTPFields())
       self.exchange = nil
       exchange.limit?.cancel()
       exchange.writer?.cancel()
@@ -214,6 +213,8 @@ final class HTTPClientConnection: ChannelInboundHandler, @unchecked Sendable {
         context.close(promise: nil)
       }
       exchange.giveBack = nil
+      // Last, so that a reader who asks again at once finds this connection in the pool.
+      exchange.body?.finish(trailers: trailers.map { HTTPFields($0.map { (name: $0.name, value: $0.value) }) } ?? HTTPFields())
     }
   }
 

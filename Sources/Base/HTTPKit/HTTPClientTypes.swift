@@ -93,7 +93,8 @@ struct RequestURL: Sendable, Equatable {
     guard !authority.contains("@") else { throw HTTPClientError(.invalidURL, "user names in URLs are not supported") }
     let (host, portText) = Self.split(authority)
     let standard = isTLS ? 443 : 80
-    guard !host.isEmpty, let port = portText.isEmpty ? standard : Int(portText), (1...65_535).contains(port) else {
+    let wellFormed = authority.hasPrefix("[") ? authority.contains("]") : !host.contains { $0 == ":" || $0 == "[" || $0 == "]" }
+    guard wellFormed, !host.isEmpty, let port = portText.isEmpty ? standard : Int(portText), (1...65_535).contains(port) else {
       throw HTTPClientError(.invalidURL, "'\(authority)' is not host or host:port")
     }
     origin = Origin(isTLS: isTLS, host: String(host).lowercased(), port: port)
