@@ -110,11 +110,12 @@ class Tour:
         rows = [i for r in found["Reservations"] for i in r["Instances"]]
         self.addresses = {i["InstanceId"]: i["PrivateIpAddress"] for i in rows}
         self.check("three are running, each with its own address", len(set(self.addresses.values())) == 3, ", ".join(self.addresses.values()))
-        def console() -> str:
-            answer = self.aws("ec2", "get-console-output", "--instance-id", self.ids[0], "--output", "text", quiet=True)
-            return str(answer)
         print(f"  $ aws ec2 get-console-output --instance-id {self.ids[0]}")
-        text = until(lambda: (t := console()) if "user data ran on" in t else None, 20, 0.3, "user data on the console")
+
+        def console() -> str | None:
+            text = str(self.aws("ec2", "get-console-output", "--instance-id", self.ids[0], "--output", "text", quiet=True))
+            return text if "user data ran on" in text else None
+        text = until(console, 20, 0.3, "user data on the console")
         self.check("user data ran", "user data ran on" in text)
 
     def application(self) -> None:
