@@ -81,6 +81,21 @@ final class DriverPlanTests: XCTestCase {
     XCTAssertTrue(machine.capabilities.available.isEmpty)
   }
 
+  func testAContainersMaskedProcRulesUserNamespacesOut() {
+    let masked = """
+      30 1 0:5 / /proc rw - proc proc rw
+      31 30 0:6 / /proc/kcore rw - tmpfs tmpfs rw
+      32 30 0:7 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw
+      33 1 0:8 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw
+      """
+    XCTAssertEqual(Machine.hiddenPaths(mountinfo: masked), ["/proc/kcore"])
+    var machine = Machine.observe()
+    machine.hiddenKernelPaths = ["/proc/kcore"]
+    machine.kernel = 6001
+    machine.namespaces = ["user"]
+    XCTAssertTrue(machine.userNamespaceProblem?.contains("/proc/kcore") ?? false)
+  }
+
   func testSubnetIsTheFirstThatNoRouteLeadsInto() {
     let table = """
       Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT

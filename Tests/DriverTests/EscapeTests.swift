@@ -69,8 +69,11 @@ final class EscapeTests: XCTestCase {
     ("nice", "nice -n -20 true 2>&1 | grep -v -i permission"),
   ]
 
-  func testEveryAttemptFails() async throws {
-    let fixture = try await NamespaceFixture(self)
+  func testEveryAttemptFails() async throws { try await attempt(userNamespaces: true) }
+  func testEveryAttemptFailsWithoutAUserNamespace() async throws { try await attempt(userNamespaces: false) }
+
+  private func attempt(userNamespaces: Bool) async throws {
+    let fixture = try await NamespaceFixture(self, userNamespaces: userNamespaces)
     var script = "#!/bin/sh\ncd /root\nexec 2> /root/errors\n"
     for (name, command) in Self.attempts {
       let filled = command.replacingOccurrences(of: "REGION_PID", with: String(getpid()))
@@ -94,6 +97,14 @@ final class EscapeTests: XCTestCase {
     XCTAssertFalse(errors.contains("not found"), "an attempt did not run: \(errors)")
     let capset = fixture.text("/root/capset", in: spec.instanceId) ?? ""
     XCTAssertTrue(capset.contains("CapBnd:\t00000000a00425fb"), capset)
+    let status = try String(contentsOfFile: "/proc/\(try XCTUnwrap(handle.facts["pid"]))/status", encoding: .utf8)
+    let capabilities = await fixture.driver.capabilities()
+    if capabilities.available.contains(.userNamespace) {
+      XCTAssertFalse(status.contains("Uid:\t0\t"), "init runs as the host's root")
+    } else {
+      XCTAssertTrue(status.contains("Uid:\t0\t"), status)
+      XCTAssertNotNil(capabilities.missing[.userNamespace])
+    }
     // Still alive, and the host too.
     let inspection = try await fixture.driver.inspect(handle)
     XCTAssertEqual(inspection.condition, .running)
@@ -135,7 +146,7 @@ final class EscapeTests: XCTestCase {
       _ = try await fixture.driver.launch(spec, fresh: false)
       XCTFail("launched")
     } catch let error as AWSError {
-      XCTAssertTrue(error.message.contains("mount on /proc"), error.message)
+      XCTAssertTrue(error.message.contains("mount on proc"), error.message)
     }
     let found = try NamespaceFixture.run("/usr/bin/find", ["/sys/fs/cgroup", "-path", "*\(try XCTUnwrap(handle.facts["cgroup"]))*"])
     XCTAssertEqual(found.output, "")

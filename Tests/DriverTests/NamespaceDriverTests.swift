@@ -130,6 +130,27 @@ final class NamespaceDriverTests: XCTestCase {
     XCTAssertFalse(FileManager.default.fileExists(atPath: "/sys/class/net/\(try XCTUnwrap(handle.facts["bridge"]))"))
   }
 
+  /// Shifted ids are a matter of mounts: the files on disk are the same with and without a user namespace.
+  func testAnInstanceMayLoseAndRegainItsUserNamespace() async throws {
+    let fixture = try await NamespaceFixture(self)
+    let list = "stat -c '%u %n' /root/made /etc/passwd /root/made/by-root > /root/seen.$(cat /root/round)"
+    let spec = try await DriverContract(fixture: fixture).spec(
+      1,
+      agent: [
+        "/bin/sh", "-c",
+        "echo x >> /root/rounds; wc -l < /root/rounds > /root/round; mkdir -p /root/made; touch /root/made/by-root; \(list); exec sleep 1000",
+      ])
+    let expected = "0 /root/made\n0 /etc/passwd\n0 /root/made/by-root\n"
+    var handle = try await fixture.driver.launch(spec, fresh: true)
+    for (round, userNamespaces) in [(1, false), (2, true), (3, true)] {
+      let seen = try await fixture.waitFor("/root/seen.\(round)", in: spec.instanceId, toHold: "by-root")
+      XCTAssertEqual(seen, expected)
+      try await fixture.driver.stop(handle, grace: 5)
+      let next = try fixture.reopen(userNamespaces: userNamespaces)
+      handle = try await next.launch(spec, fresh: false)
+    }
+  }
+
   func testTeardownWithoutARegion() async throws {
     let fixture = try await NamespaceFixture(self)
     let spec = try await DriverContract(fixture: fixture).spec(1)

@@ -12,13 +12,14 @@ final class NamespaceFixture: DriverFixture, @unchecked Sendable {
   var driver: any InstanceDriver { namespace }
 
   /// Skips the test where instances cannot run.
-  init(_ test: XCTestCase) async throws {
+  init(_ test: XCTestCase, userNamespaces: Bool = true) async throws {
     let problem = Doctor.probes(home: "/tmp").first { $0.required && !$0.ok }
     if let problem { throw XCTSkip("\(problem.name): \(problem.detail). \(problem.fix ?? "")") }
     let launcher = try Self.launcher.get()
     home = NSTemporaryDirectory() + "/\(Self.prefix)\(getpid())-\(UInt32.random(in: 0 ... .max))"
     namespace = try NamespaceDriver(
-      home: home, launcherPath: launcher, agentBinary: launcher, imageCache: "/tmp/roadstead-image-cache")
+      home: home, launcherPath: launcher, agentBinary: launcher, imageCache: "/tmp/roadstead-image-cache",
+      userNamespaces: userNamespaces)
     let (namespace, home) = (namespace, home)
     test.addTeardownBlock {
       for id in try await namespace.list() { try await namespace.destroy(instanceId: id) }
@@ -28,9 +29,10 @@ final class NamespaceFixture: DriverFixture, @unchecked Sendable {
   }
 
   func reopened() async throws -> any InstanceDriver { try reopen() }
-  func reopen() throws -> NamespaceDriver {
+  func reopen(userNamespaces: Bool = true) throws -> NamespaceDriver {
     try NamespaceDriver(
-      home: home, launcherPath: try Self.launcher.get(), agentBinary: nil, imageCache: "/tmp/roadstead-image-cache")
+      home: home, launcherPath: try Self.launcher.get(), agentBinary: nil, imageCache: "/tmp/roadstead-image-cache",
+      userNamespaces: userNamespaces)
   }
 
   func crash(_ handle: InstanceHandle) async throws {

@@ -39,11 +39,16 @@ void rs_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // cgroup.c
 void rs_cgroup_prepare(const struct rs_config *config);
 int rs_cgroup_unified_fd(const struct rs_config *config);
+// userns.c
+/// Whether the instance gets a user namespace, and the host's id of its root.
+int rs_userns_first_id(const struct rs_config *config, unsigned *first);
+int rs_userns_map(pid_t pid, unsigned first);
+void rs_userns_mount_root(const struct rs_config *config, const char *root, unsigned first);
 // rootfs.c
 /// Mounts the instance's root and makes it this process's root.
 void rs_rootfs_enter(const struct rs_config *config);
-/// Fills in files and hides what is the host's, once the network is configured (it needs a writable /proc/sys).
-void rs_rootfs_protect(const struct rs_config *config);
+/// Hides what is the host's.
+void rs_rootfs_protect(void);
 // confine.c
 void rs_confine(void);
 // netlink.c
@@ -60,7 +65,8 @@ int rs_address_add(const char *name, uint32_t address, int prefix);
 int rs_default_route(uint32_t gateway);
 int rs_parse_mac(const char *text, uint8_t *mac);
 // metadata.c
-void rs_metadata_bind(void);
+/// The listening socket, and the link that directs connections to it.
+void rs_metadata_bind(int descriptors[2]);
 // init.c
 struct rs_init_files {
   int console;

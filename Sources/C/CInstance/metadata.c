@@ -85,7 +85,7 @@ static int direct_to(int socket_fd) {
   return link;
 }
 
-void rs_metadata_bind(void) {
+void rs_metadata_bind(int descriptors[2]) {
   struct sockaddr_in address = {
     .sin_family = AF_INET, .sin_port = htons(BOUND_PORT), .sin_addr.s_addr = htonl(METADATA_ADDRESS)};
   int result = rs_address_add("lo", address.sin_addr.s_addr, 32);
@@ -96,10 +96,8 @@ void rs_metadata_bind(void) {
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) rs_fail("bind metadata socket", NULL);
   if (listen(fd, 256) < 0) rs_fail("listen on metadata socket", NULL);
-  if (dup3(fd, RS_METADATA_FD, O_CLOEXEC) < 0) rs_fail("keep metadata socket", NULL);
-  close(fd);
-  int link = direct_to(RS_METADATA_FD);
+  int link = direct_to(fd);
   if (link < 0) rs_fail("direct 169.254.169.254:80 to the metadata socket", "(bpf socket look-up)");
-  if (dup3(link, RS_METADATA_FD + 1, O_CLOEXEC) < 0) rs_fail("keep socket look-up", NULL);
-  close(link);
+  descriptors[0] = fd;
+  descriptors[1] = link;
 }

@@ -60,8 +60,7 @@ static void link_to(const char *target, const char *path) {
   if (symlink(target, path) < 0) rs_fail("link", path);
 }
 
-static void populate_dev(const char *shm_size) {
-  char options[64];
+static void make_devices(void) {
   mount_on("tmpfs", "/dev", MS_NOSUID | MS_STRICTATIME, "mode=755,size=64k");
   make_node("/dev/null", 1, 3);
   make_node("/dev/zero", 1, 5);
@@ -69,6 +68,10 @@ static void populate_dev(const char *shm_size) {
   make_node("/dev/random", 1, 8);
   make_node("/dev/urandom", 1, 9);
   make_node("/dev/tty", 5, 0);
+}
+
+static void populate_dev(const char *shm_size) {
+  char options[64];
   mount_on("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
   snprintf(options, sizeof options, "mode=1777,size=%s", shm_size);
   mount_on("tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, options);
@@ -166,10 +169,20 @@ static void place_bind(const char *target, int tree) {
   close(tree);
 }
 
+/// Root and group 0 of the instance's own user namespace, whose ids own everything from here on.
+static void become_root(void) {
+  if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
+    rs_fail("become root of the user namespace", NULL);
+}
+
 void rs_rootfs_enter(const struct rs_config *config) {
   const char *root = rs_config_need(config, "root");
+  unsigned first;
+  int shifted = rs_userns_first_id(config, &first);
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) rs_fail("make mounts private", NULL);
-  mount_overlay(config, root);
+  if (!shifted) mount_overlay(config, root);
+  // What came from a more privileged namespace is locked; a mount of its own on top is not.
+  else if (mount(root, root, NULL, MS_BIND | MS_REC, NULL) < 0) rs_fail("bind", root);
   char **binds = rs_config_all(config, "bind");
   size_t count = 0;
   while (binds[count]) count++;
@@ -178,10 +191,13 @@ void rs_rootfs_enter(const struct rs_config *config) {
   take_binds(binds, trees);
   if (chdir(root) < 0) rs_fail("enter", root);
   if (syscall(SYS_pivot_root, ".", ".") < 0) rs_fail("pivot_root", root);
+  if (shifted) become_root();
+  // The old root still lies on top; the kernel wants to see its /proc and /sys before it mounts them in a user namespace.
+  mount_on("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+  mount_on("sysfs", "sys", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
   if (umount2(".", MNT_DETACH) < 0) rs_fail("leave the host's root", NULL);
   if (chdir("/") < 0) rs_fail("enter", "/");
-  mount_on("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-  mount_on("sysfs", "/sys", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+  if (!shifted) make_devices();
   populate_dev(rs_config_need(config, "shm-size"));
   mount_on("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=755,size=20%");
   need_directory("/tmp", 01777);
@@ -193,8 +209,7 @@ void rs_rootfs_enter(const struct rs_config *config) {
   free(binds);
 }
 
-void rs_rootfs_protect(const struct rs_config *config) {
-  (void)config;
+void rs_rootfs_protect(void) {
   // The lists of the OCI runtimes, and what else speaks of the whole machine.
   static const char *const masked[] = {
     "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/kmsg", "/proc/kallsyms",

@@ -43,8 +43,8 @@ public enum Doctor {
       probe("overlay", machine.overlayProblem, "the kernel has overlayfs"),
       probe("namespaces", machine.namespaceProblem(Machine.neededNamespaces), Machine.neededNamespaces.joined(separator: ", ")),
       DoctorProbe(
-        name: "user namespaces", ok: machine.namespaces.contains("user"),
-        detail: machine.namespaces.contains("user") ? "there, not used by this driver" : "not there, not used by this driver",
+        name: "user namespaces", ok: machine.userNamespaceProblem == nil,
+        detail: machine.userNamespaceProblem.map { "instances share the host's user ids: " + $0 } ?? "each instance has its own user ids",
         required: false),
       probe("control groups", machine.controllerProblem(["memory", "cpu", "pids"]), kind.joined(separator: "; ")),
       probe("instance metadata", machine.metadataProblem, "the kernel can pass sockets between processes"),

@@ -34,6 +34,8 @@ struct LaunchPlan: Sendable {
   /// Directories of the image layers, lowest first.
   var layers: [String]
   var agentBinary: String?
+  /// The instance gets a user namespace of its own.
+  var shiftsIds: Bool
   /// The writable layer is new: this start gives it its name.
   var fresh: Bool
 
@@ -44,6 +46,7 @@ struct LaunchPlan: Sendable {
     out.add("pid-file", directory.pidFile)
     out.add("hostname", spec.hostname)
     out.add("root", directory.root)
+    if shiftsIds { out.add("first-id", String(firstId)) }
     for layer in layers { out.add("lower", layer) }
     out.add("upper", directory.upper)
     out.add("work", directory.work)
@@ -59,6 +62,13 @@ struct LaunchPlan: Sendable {
     addFiles(to: &out)
     for word in spec.agentCommand { out.add("agent", word) }
     return out
+  }
+
+  /// The host's user and group id of the instance's root: one of 32768 ranges of 65536 ids above those that hosts give to people and
+  /// containers.
+  var firstId: UInt32 {
+    let slot = (UInt64(layout.link(of: spec.instanceId).dropFirst(2), radix: 16) ?? 0) % 32768
+    return 1_000_000_000 + UInt32(slot) * 65536
   }
 
   private func addControlGroups(to out: inout LaunchConfiguration) {

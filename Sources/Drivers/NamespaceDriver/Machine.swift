@@ -15,6 +15,8 @@ struct Machine: Sendable {
   /// `major.minor` as major * 1000 + minor.
   var kernel = 0
   var architecture = ""
+  /// Mount points below /proc and /sys that hide part of them, as container engines make them.
+  var hiddenKernelPaths: [String] = []
 
   static let neededNamespaces = ["mnt", "pid", "uts", "ipc", "net", "cgroup"]
 
@@ -30,6 +32,7 @@ struct Machine: Sendable {
     machine.cgroups = .ofThisMachine()
     let mounts = Set(machine.cgroups.v1.values).union(machine.cgroups.unified.map { [$0] } ?? [])
     machine.cgroupsWritable = mounts.allSatisfy { access($0, W_OK) == 0 }
+    machine.hiddenKernelPaths = hiddenPaths(mountinfo: Posix.text("/proc/self/mountinfo") ?? "")
     var name = utsname()
     uname(&name)
     machine.kernel = kernelNumber(cText(&name.release))
@@ -86,6 +89,34 @@ struct Machine: Sendable {
       ? nil : "the kernel is older than 5.9 and has no socket look-up programs, which 169.254.169.254:80 takes. Use a newer one."
   }
 
+  /// A user namespace may mount /proc and /sys only where the whole of them can be seen already. Mounts on directories that are empty
+  /// by nature hide nothing.
+  static func hiddenPaths(mountinfo: String) -> [String] {
+    let empty = [
+      "/proc/sys/fs/binfmt_misc", "/proc/fs/nfsd", "/sys/fs/", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/kernel/security",
+      "/sys/kernel/config", "/sys/firmware/efi/efivars",
+    ]
+    return mountinfo.split(separator: "\n").compactMap { line in
+      let fields = line.split(separator: " ")
+      guard fields.count > 4 else { return nil }
+      let mount = String(fields[4])
+      guard mount.hasPrefix("/proc/") || mount.hasPrefix("/sys/"), !empty.contains(where: mount.hasPrefix) else { return nil }
+      return mount
+    }
+  }
+
+  /// Why instances get no user namespace of their own here; nil when they do. They run without one too, with the same capability list
+  /// and filter.
+  var userNamespaceProblem: String? {
+    if let problem = namespaceProblem(["user"]) { return problem }
+    if kernel < 5019 { return "the kernel is older than 5.19 and cannot shift the ids of overlay layers. Use a newer one." }
+    if let path = hiddenKernelPaths.first {
+      return "\(path) is mounted over, so a user namespace may not mount its own. In a container, start that with --privileged "
+        + "--security-opt systempaths=unconfined."
+    }
+    return nil
+  }
+
   /// What a launch will find.
   var capabilities: DriverCapabilities {
     var missing: [DriverCapabilities.Capability: String] = [:]
@@ -102,9 +133,7 @@ struct Machine: Sendable {
     note(.metadata, metadataProblem)
     note(.recover, nil)
     missing[.snapshot] = "the namespace driver does not make images of instances yet."
-    missing[.userNamespace] =
-      "instances of the namespace driver are confined by a fixed capability list and a system call filter, without a user "
-      + "namespace of their own."
+    note(.userNamespace, userNamespaceProblem)
     return DriverCapabilities(
       available: Set(DriverCapabilities.Capability.allCases.filter { missing[$0] == nil }), missing: missing)
   }

@@ -30,7 +30,8 @@ extension NamespaceDriver {
       try Posix.makeDirectories(path, mode: path == directory.upper ? 0o755 : 0o700)
     }
     let plan = LaunchPlan(
-      spec: spec, layout: layout, network: network, cgroups: cgroups, layers: layers, agentBinary: agentBinary, fresh: isNew)
+      spec: spec, layout: layout, network: network, cgroups: cgroups, layers: layers, agentBinary: agentBinary,
+      shiftsIds: idShiftingProblem() == nil, fresh: isNew)
     do {
       // The handle comes first, so that an address in use is known whatever happens next.
       try store(handle: handle(of: spec.instanceId, address: spec.privateIP, process: nil), in: directory)

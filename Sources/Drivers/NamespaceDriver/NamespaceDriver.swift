@@ -15,6 +15,8 @@ public final class NamespaceDriver: InstanceDriver {
   let launcherPath: String
   let gate = InstanceGate()
   let exitWatcher = ExitWatcher()
+  private let wantsUserNamespaces: Bool
+  private let idShifting = Mutex<String??>(nil)
   private let prepared = Mutex<IPv4Network?>(nil)
   private let addresses = Mutex<[String: String]?>(nil)
 
@@ -23,20 +25,29 @@ public final class NamespaceDriver: InstanceDriver {
   ///   - launcherPath: a binary whose `main` hands `__instance-launch` to `rs_instance_main`, usually roadstead itself.
   ///   - agentBinary: the host's file that instances see, read-only, as `/opt/roadstead/bin/roadstead`.
   ///   - imageCache: a directory of image layers that several homes share; nil: `HOME/images`.
+  ///   - userNamespaces: false: instances share the host's user ids even where they could have their own.
   ///   - clock: dates new images.
   public init(
-    home: String, launcherPath: String, agentBinary: String?, imageCache: String? = nil,
+    home: String, launcherPath: String, agentBinary: String?, imageCache: String? = nil, userNamespaces: Bool = true,
     clock: any RegionClock = SystemClock()
   ) throws {
     layout = try HomeLayout(home: home)
     store = ImageStore(directories: [layout.images] + (imageCache.map { [$0] } ?? []), clock: clock)
     self.launcherPath = launcherPath
     self.agentBinary = agentBinary
+    wantsUserNamespaces = userNamespaces
     try Posix.makeDirectories(layout.instances, mode: 0o700)
     try Posix.makeDirectories(layout.metadata, mode: 0o700)
   }
 
-  public func capabilities() async -> DriverCapabilities { Machine.observe().capabilities }
+  public func capabilities() async -> DriverCapabilities {
+    var capabilities = Machine.observe().capabilities
+    if capabilities.available.contains(.userNamespace), let problem = idShiftingProblem() {
+      capabilities.available.remove(.userNamespace)
+      capabilities.missing[.userNamespace] = problem
+    }
+    return capabilities
+  }
 
   public func prepareNetwork() async throws -> DriverNetwork {
     let network = try await Blocking.run { try self.network() }
@@ -106,6 +117,24 @@ public final class NamespaceDriver: InstanceDriver {
       if let reason = missing[capability] {
         throw DriverFailure.unsupported("This machine cannot run instances: \(reason)")
       }
+    }
+  }
+
+  /// Why instances get no user namespace; found out once, on the file systems that home and images lie on.
+  func idShiftingProblem() -> String? {
+    idShifting.withLock { known in
+      if let known { return known }
+      var problem = wantsUserNamespaces ? Machine.observe().userNamespaceProblem : "they are switched off."
+      for directory in [layout.instances] + store.directories where problem == nil && Posix.exists(directory) {
+        let result = rs_userns_probe(directory)
+        if result < 0 {
+          problem =
+            "ids of files in \(directory) cannot be shifted (\(String(cString: strerror(-result)))). Use a file system like ext4, "
+            + "xfs or btrfs."
+        }
+      }
+      known = .some(problem)
+      return problem
     }
   }
 

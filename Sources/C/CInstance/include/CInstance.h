@@ -25,6 +25,9 @@ int rs_wait_child(pid_t pid);
 /// The descriptor under which every init holds its metadata service's listening socket.
 #define RS_METADATA_FD 9
 
+/// Whether files of this directory can be mounted with shifted ids, as a user namespace of an instance needs it.
+int rs_userns_probe(const char *directory);
+
 // ---- Processes ---------------------------------------------------------------------------------------------------------------
 
 int rs_pidfd_open(pid_t pid);
