@@ -83,7 +83,7 @@ public final class HTTPClient: Sendable {
       try Task.checkCancellation()
       let kept = pool.take(url.origin)
       let connection: HTTPClientConnection
-      if let kept { connection = kept } else { connection = try await connect(url.origin) }
+      if let kept { connection = kept } else { connection = try await connect(url.origin, within: request.timeout) }
       let exchange = ClientExchange(request: request, url: url, whole: whole, started: started, highWater: options.bodyBuffer)
       do {
         return try await connection.run(exchange) { [pool] connection in pool.give(connection, origin: url.origin) }
@@ -95,10 +95,10 @@ public final class HTTPClient: Sendable {
     }
   }
 
-  private func connect(_ origin: RequestURL.Origin) async throws -> HTTPClientConnection {
+  private func connect(_ origin: RequestURL.Origin, within limit: Double) async throws -> HTTPClientConnection {
     let tls = origin.isTLS ? try context() : nil
     let bootstrap = ClientBootstrap(group: group)
-      .connectTimeout(.milliseconds(Int64(options.connectTimeout * 1000)))
+      .connectTimeout(.milliseconds(Int64(min(options.connectTimeout, limit) * 1000)))
       .channelOption(.autoRead, value: false)
       .channelOption(.writeBufferWaterMark, value: .init(low: 128 * 1024, high: 512 * 1024))
     let prepare: @Sendable (any Channel) throws -> HTTPClientConnection = { channel in

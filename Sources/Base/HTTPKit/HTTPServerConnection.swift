@@ -44,7 +44,7 @@ final class HTTPServerConnection: ChannelInboundHandler, @unchecked Sendable {
         let head = HTTPResponseBytes.refusal(status: 503, date: settings.dates.text)
         context.writeAndFlush(wrapOutboundOut(context.channel.allocator.buffer(bytes: head)), promise: nil)
       }
-      context.close(promise: nil)
+      closeWhenSent()
       return
     }
     expire(in: settings.limits.headTimeout)
@@ -91,7 +91,8 @@ final class HTTPServerConnection: ChannelInboundHandler, @unchecked Sendable {
     let tooLarge = (error as? HTTPParserError) == .headerOverflow
     let bytes = HTTPResponseBytes.refusal(status: tooLarge ? 431 : 400, date: settings.dates.text)
     context.writeAndFlush(wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: nil)
-    linger(context)
+    linger()
+    readIfWanted(context)
   }
 
   /// From any thread: ends the connection after the request in progress.
@@ -160,10 +161,10 @@ final class HTTPServerConnection: ChannelInboundHandler, @unchecked Sendable {
       exchange.body.append(buffer.getBytes(at: buffer.readerIndex, length: buffer.readableBytes) ?? [])
     case (.end(let trailers), .exchange(let exchange)):
       exchange.requestEnded = true
-      if !exchange.responseStarted { deadline = .distantFuture }
+      if channel.isWritable { deadline = .distantFuture }
       exchange.body.finish(trailers: trailers.map { HTTPFields($0.map { (name: $0.name, value: $0.value) }) } ?? HTTPFields())
       if exchange.responseEnded { next(after: exchange, context) }
-    case (.end, .lingering): context.close(promise: nil)
+    case (.end, .lingering): closeWhenSent()
     default: break
     }
   }
@@ -227,7 +228,6 @@ final class HTTPServerConnection: ChannelInboundHandler, @unchecked Sendable {
   /// Decides whether the connection outlives this answer, which the head must say.
   func startAnswer(_ exchange: ServerExchange) {
     exchange.responseStarted = true
-    expire(in: settings.limits.writeStallTimeout)
     if draining { exchange.keepAlive = false }
     if !exchange.requestEnded {
       let rest = exchange.declaredLength ?? Int64.max
@@ -237,8 +237,9 @@ final class HTTPServerConnection: ChannelInboundHandler, @unchecked Sendable {
 
   /// Writes and, unless the client is slow, answers true at once. False: the connection is gone.
   func write(_ buffer: ByteBuffer, then done: CheckedContinuation<Bool, Never>?) {
-    expire(in: settings.limits.writeStallTimeout)
     channel.writeAndFlush(buffer, promise: nil)
+    // Time runs only while the client takes nothing: a responder may be slow to make the next piece.
+    if channel.isWritable { deadline = .distantFuture } else { expire(in: settings.limits.writeStallTimeout) }
     guard let done else { return }
     if case .closed = phase {
       done.resume(returning: false)
@@ -251,9 +252,10 @@ final class HTTPServerConnection: ChannelInboundHandler, @unchecked Sendable {
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
-    if context.channel.isWritable, let waiting = writable {
+    if context.channel.isWritable {
+      if case .exchange(let exchange) = phase, exchange.requestEnded { deadline = .distantFuture }
+      writable?.resume(returning: true)
       writable = nil
-      waiting.resume(returning: true)
     }
     context.fireChannelWritabilityChanged()
   }
@@ -264,32 +266,45 @@ final class HTTPServerConnection: ChannelInboundHandler, @unchecked Sendable {
     exchange.responseEnded = true
     exchange.body.abandon()
     if exchange.broken {
-      linger(context)
+      linger()
+      readIfWanted(context)
     } else if exchange.requestEnded {
       next(after: exchange, context)
     } else if exchange.keepAlive {
       expire(in: settings.limits.bodyStallTimeout)
       readIfWanted(context)
     } else {
-      linger(context)
+      linger()
+      readIfWanted(context)
     }
   }
 
   /// The answer broke off: the client must see that it is incomplete.
   func abortAnswer() { channel.close(promise: nil) }
 
-  private func linger(_ context: ChannelHandlerContext) {
+  /// The answer was the last. Once it is sent, what the client still sends is dropped for a while before the connection closes: closing
+  /// at once would reset it, and the answer might be lost.
+  private func linger() {
     phase = .lingering
-    expire(in: settings.limits.lingerTimeout)
-    readIfWanted(context)
+    expire(in: settings.limits.writeStallTimeout)
+    whenSent { connection in connection.expire(in: connection.settings.limits.lingerTimeout) }
+  }
+
+  /// Closes once everything written has left: a close drops what is still queued.
+  private func closeWhenSent() {
+    if case .closed = phase {} else { phase = .lingering }
+    expire(in: settings.limits.writeStallTimeout)
+    whenSent { connection in connection.channel.close(promise: nil) }
+  }
+
+  private func whenSent(_ action: @escaping @Sendable (HTTPServerConnection) -> Void) {
+    let sent = channel.eventLoop.makePromise(of: Void.self)
+    channel.writeAndFlush(ByteBuffer(), promise: sent)
+    sent.futureResult.whenComplete { [self] _ in action(self) }
   }
 
   private func next(after exchange: ServerExchange, _ context: ChannelHandlerContext) {
-    guard exchange.keepAlive, !draining else {
-      phase = .lingering
-      context.close(promise: nil)
-      return
-    }
+    guard exchange.keepAlive, !draining else { return closeWhenSent() }
     phase = .idle
     expire(in: settings.limits.idleTimeout)
     while let part = pipelined.popFirst() {

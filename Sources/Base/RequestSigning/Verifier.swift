@@ -47,10 +47,12 @@ public struct Verifier: Sendable {
   private func checkCoverage(_ claim: SignatureClaim, _ request: SignableRequest, isS3: Bool) throws(SignatureProblem) {
     var missing: [String] = []
     for (name, _) in request.headers {
+      let prefix = isS3 ? "x-amz-" : "x-amz-target"
+      guard sameIgnoringCase(String(name.prefix(prefix.utf8.count)), prefix) else { continue }
       let lower = asciiLowercased(name)
-      let matters = isS3 ? lower.hasPrefix("x-amz-") : lower == "x-amz-target"
       // The payload hash is part of the canonical request in its own right.
-      if matters, lower != "x-amz-content-sha256", !claim.signedHeaders.contains(lower) { missing.append(lower) }
+      if isS3 ? lower == "x-amz-content-sha256" : lower != prefix { continue }
+      if !claim.signedHeaders.contains(lower) { missing.append(lower) }
     }
     if !missing.isEmpty { throw .headersNotSigned(missing) }
   }
