@@ -40,6 +40,8 @@ enum Disk {
   }
   /// The kind of the object itself.
   static func kind(_ path: String) -> Kind? { lstat(path).map(kind) }
+  /// Permission bits, links followed.
+  static func permissions(_ path: String) -> UInt32? { stat(path).map { UInt32($0.st_mode & 0o7777) } }
   /// Follows links.
   static func isDirectory(_ path: String) -> Bool { stat(path).map(kind) == .directory }
   /// Follows links.

@@ -51,10 +51,10 @@ public struct EnvelopeOpener: Sendable {
   }
 
   private func verified(_ payload: String) async throws(AgentError) -> [UInt8] {
-    guard let message = PEM.blocks(payload, label: "PKCS7").first else {
+    guard let raw = PEM.blocks(payload, label: "PKCS7").first else {
       throw AgentError("The deployment specification is not a PKCS7 message in PEM form.")
     }
-    guard let content = BERReader.embeddedContent(message) else {
+    guard let message = CMSMessage.normal(raw), let content = BERReader.embeddedContent(message) else {
       throw AgentError("The deployment specification's PKCS7 message does not contain the signed text.")
     }
     let roots: [Certificate]
@@ -66,7 +66,7 @@ public struct EnvelopeOpener: Sendable {
     guard !roots.isEmpty else { throw AgentError("The deployment specification's PKCS7 message contains no certificate of its signer.") }
     let result: CMS.SignatureVerificationResult
     if pinned != nil {
-      let policy = RFC5280Policy(fixedExpiryValidationTime: clock.now())
+      let policy = PinnedSigner(pinned: roots, now: clock.now())
       result = await CMS.isValidSignature(
         dataBytes: content, signatureBytes: message, trustRoots: CertificateStore(roots), allowAttachedContent: true
       ) { policy }
@@ -82,6 +82,27 @@ public struct EnvelopeOpener: Sendable {
     case .failure(.invalidCMSBlock(let block)):
       throw AgentError("The deployment specification's signature is not valid: \(block.reason.prefix(300))")
     }
+  }
+}
+
+/// A pinned certificate itself, whatever it says about being an authority; or one that a pinned authority has issued.
+private struct PinnedSigner: VerifierPolicy {
+  let pinned: [Certificate]
+  let now: Date
+  private var authorities: RFC5280Policy
+  init(pinned: [Certificate], now: Date) {
+    self.pinned = pinned
+    self.now = now
+    authorities = RFC5280Policy(fixedExpiryValidationTime: now)
+  }
+  var verifyingCriticalExtensions: [ASN1ObjectIdentifier] { authorities.verifyingCriticalExtensions }
+
+  mutating func chainMeetsPolicyRequirements(chain: UnverifiedCertificateChain) async -> PolicyEvaluationResult {
+    guard chain.count == 1, pinned.contains(chain.leaf) else { return authorities.chainMeetsPolicyRequirements(chain: chain) }
+    guard chain.leaf.notValidBefore <= now, now <= chain.leaf.notValidAfter else {
+      return .failsToMeetPolicy(reason: "the pinned certificate is not valid at this time")
+    }
+    return .meetsPolicy
   }
 }
 
