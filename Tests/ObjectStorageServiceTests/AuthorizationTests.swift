@@ -57,7 +57,10 @@ final class AuthorizationTests: XCTestCase {
     XCTAssertEqual(put.first?.context["s3:x-amz-acl"], ["private"])
     let copy = try await ask("CopyObject", ["Key": .string("c"), "CopySource": .string("bkt/k")])
     XCTAssertEqual(copy.map { "\($0.action) \($0.resource)" }, ["s3:PutObject arn:aws:s3:::bkt/c", "s3:GetObject arn:aws:s3:::bkt/k"])
-    await assertError("NoSuchBucket") { _ = try await s3.module.authorization(for: "GetObject", input: ["Bucket": .string("none"), "Key": .string("k")], call: s3.context("GetObject")) }
+    await assertError("NoSuchBucket") {
+      _ = try await s3.module.authorization(
+        for: "GetObject", input: ["Bucket": .string("none"), "Key": .string("k")], call: s3.context("GetObject"))
+    }
   }
 
   func testAMissingKeyIsHiddenFromWhoMayNotList() async throws {
@@ -68,7 +71,8 @@ final class AuthorizationTests: XCTestCase {
     await assertError("AccessDenied", status: 403) { _ = try await s3.get("bkt", "k") }
   }
 
-  private let everybody = #"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bkt/*"}]}"#
+  private let everybody =
+    #"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bkt/*"}]}"#
 
   func testPoliciesAreStoredCheckedAndHandedOver() async throws {
     let s3 = try S3Bench()
@@ -76,7 +80,8 @@ final class AuthorizationTests: XCTestCase {
     func put(_ policy: String) async throws {
       try await s3.run("PutBucketPolicy", ["Bucket": .string("bkt"), "Policy": .string(policy)])
     }
-    let own = #"{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::210987654321:root"},"Action":["s3:Get*"],"Resource":["arn:aws:s3:::bkt","arn:aws:s3:::bkt/*"]}}"#
+    let own =
+      #"{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::210987654321:root"},"Action":["s3:Get*"],"Resource":["arn:aws:s3:::bkt","arn:aws:s3:::bkt/*"]}}"#
     try await put(own)
     let stored = try await s3.run("GetBucketPolicy", ["Bucket": .string("bkt")])
     XCTAssertEqual(stored.text("Policy"), own)
@@ -87,8 +92,10 @@ final class AuthorizationTests: XCTestCase {
     XCTAssertEqual(status.object("PolicyStatus").flag("IsPublic"), false)
     let broken = [
       "", "[]", "{", "{}", #"{"Statement":[]}"#, #"{"Version":"2013-01-01","Statement":[]}"#,
-      own.replacing("Allow", with: "Maybe"), own.replacing("s3:Get*", with: "ec2:Get*"), own.replacing("arn:aws:s3:::bkt/*", with: "arn:aws:s3:::other/*"),
-      own.replacing(#""Principal":{"AWS":"arn:aws:iam::210987654321:root"},"#, with: ""), own.replacing("arn:aws:iam::210987654321:root", with: "somebody"),
+      own.replacing("Allow", with: "Maybe"), own.replacing("s3:Get*", with: "ec2:Get*"),
+      own.replacing("arn:aws:s3:::bkt/*", with: "arn:aws:s3:::other/*"),
+      own.replacing(#""Principal":{"AWS":"arn:aws:iam::210987654321:root"},"#, with: ""),
+      own.replacing("arn:aws:iam::210987654321:root", with: "somebody"),
       own.replacing(#""Action":["s3:Get*"],"#, with: ""),
     ]
     for policy in broken { await assertError("MalformedPolicy", status: 400) { try await put(policy) } }
@@ -102,6 +109,27 @@ final class AuthorizationTests: XCTestCase {
     await assertError("NoSuchBucketPolicy") { try await s3.run("GetBucketPolicy", ["Bucket": .string("bkt")]) }
   }
 
+  func testAPolicyCannotLockItsOwnerOut() async throws {
+    let s3 = try S3Bench()
+    try await s3.make("bkt")
+    let deny = #"{"Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bkt"}]}"#
+    try await s3.run("PutBucketPolicy", ["Bucket": .string("bkt"), "Policy": .string(deny)])
+    func policy(_ operation: String, _ kind: Principal.Kind, _ account: AccountID) async throws -> String? {
+      let call = s3.context(operation, account: account, kind: kind)
+      return try await s3.module.authorization(for: operation, input: ["Bucket": .string("bkt")], call: call).first?.resourcePolicy
+    }
+    for operation in ["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"] {
+      let root = try await policy(operation, .root, S3Bench.account)
+      XCTAssertNil(root)
+      let user = try await policy(operation, .user, S3Bench.account)
+      XCTAssertEqual(user, deny)
+      let stranger = try await policy(operation, .root, S3Bench.other)
+      XCTAssertEqual(stranger, deny)
+    }
+    let other = try await policy("GetBucketTagging", .root, S3Bench.account)
+    XCTAssertEqual(other, deny)
+  }
+
   func testRestrictPublicBuckets() async throws {
     let s3 = try S3Bench()
     try await s3.make("bkt")
@@ -109,7 +137,8 @@ final class AuthorizationTests: XCTestCase {
     try await s3.run("PutBucketPolicy", ["Bucket": .string("bkt"), "Policy": .string(everybody)])
     func policy(_ kind: Principal.Kind, _ account: AccountID) async throws -> String? {
       try await s3.module.authorization(
-        for: "GetObject", input: ["Bucket": .string("bkt"), "Key": .string("k")], call: s3.context("GetObject", account: account, kind: kind)
+        for: "GetObject", input: ["Bucket": .string("bkt"), "Key": .string("k")],
+        call: s3.context("GetObject", account: account, kind: kind)
       ).first?.resourcePolicy
     }
     let open = try await policy(.anonymous, S3Bench.other)

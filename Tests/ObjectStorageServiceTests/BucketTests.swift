@@ -169,7 +169,8 @@ final class BucketTests: XCTestCase {
       try await s3.run("PutBucketVersioning", with(["VersioningConfiguration": .object([:])]))
     }
     await assertError("NotImplemented") {
-      try await s3.run("PutBucketVersioning", with(["VersioningConfiguration": .object(["Status": .string("Enabled"), "MFADelete": .string("Enabled")])]))
+      try await s3.run(
+        "PutBucketVersioning", with(["VersioningConfiguration": .object(["Status": .string("Enabled"), "MFADelete": .string("Enabled")])]))
     }
 
     await assertError("NoSuchTagSet", status: 404) { try await s3.run("GetBucketTagging", bucket) }
@@ -206,7 +207,8 @@ final class BucketTests: XCTestCase {
     await assertError("NotImplemented") { try await s3.run("PutBucketAcl", with(["ACL": .string("public-read")])) }
     let acl = try await s3.run("GetBucketAcl", bucket)
     XCTAssertEqual(acl.list("Grants").first?.text("Permission"), "FULL_CONTROL")
-    try await s3.run("PutBucketAcl", with(["AccessControlPolicy": .object(["Grants": acl["Grants"] ?? .null, "Owner": acl["Owner"] ?? .null])]))
+    try await s3.run(
+      "PutBucketAcl", with(["AccessControlPolicy": .object(["Grants": acl["Grants"] ?? .null, "Owner": acl["Owner"] ?? .null])]))
     try await s3.run("DeleteBucketOwnershipControls", bucket)
     await assertError("OwnershipControlsNotFoundError", status: 404) { try await s3.run("GetBucketOwnershipControls", bucket) }
   }

@@ -60,7 +60,10 @@ final class DurabilityTests: XCTestCase {
           let upload = try await s3.run("CreateMultipartUpload", ["Bucket": .string("bkt"), "Key": .string("m")]).text("UploadId") ?? ""
           let part = try await s3.run(
             "UploadPart",
-            ["Bucket": .string("bkt"), "Key": .string("m"), "UploadId": .string(upload), "PartNumber": .int(1), "Body": .stream(ByteStream(large))])
+            [
+              "Bucket": .string("bkt"), "Key": .string("m"), "UploadId": .string(upload), "PartNumber": .int(1),
+              "Body": .stream(ByteStream(large)),
+            ])
           try await s3.run(
             "CompleteMultipartUpload",
             [
@@ -87,7 +90,9 @@ final class DurabilityTests: XCTestCase {
         XCTAssertEqual(report.missing + report.damaged, [], "crash \(crashAt) applied \(applied)")
         try await S3Bench.runTasks(of: service, memory, s3.clock)
         var named: Set<String> = []
-        for row in try await memory.listAll(ObjectRecord.self).map(\.value.version) + memory.listAll(VersionRecord.self).map(\.value.version) {
+        for row in try await memory.listAll(ObjectRecord.self).map(\.value.version)
+          + memory.listAll(VersionRecord.self).map(\.value.version)
+        {
           if case .file(let id) = row.content { named.insert(id) }
         }
         for manifest in try await memory.listAll(ManifestRecord.self) { named.formUnion(manifest.value.parts.map(\.file)) }
@@ -146,7 +151,8 @@ final class DurabilityTests: XCTestCase {
       }
     }
     let (second, _) = try service()
-    let got = try await run(second.module, "GetObject", ["Bucket": .string("bkt"), "Key": .string("large"), "Range": .string("bytes=1000000-2000000")])
+    let got = try await run(
+      second.module, "GetObject", ["Bucket": .string("bkt"), "Key": .string("large"), "Range": .string("bytes=1000000-2000000")])
     guard case .stream(let stream)? = got["Body"] else { return XCTFail("no body") }
     let read = try await stream.collect(limit: 1 << 22)
     XCTAssertEqual(read, Array(large[1_000_000...2_000_000]))

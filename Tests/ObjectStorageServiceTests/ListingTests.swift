@@ -127,7 +127,9 @@ final class ListingTests: XCTestCase {
     XCTAssertEqual(many.number("MaxKeys"), 1000)
     await assertError("InvalidArgument") { try await s3.run("ListObjectsV2", ["Bucket": .string("bkt"), "MaxKeys": .int(-1)]) }
     await assertError("InvalidArgument") { try await s3.run("ListObjects", ["Bucket": .string("bkt"), "EncodingType": .string("xml")]) }
-    await assertError("InvalidArgument") { try await s3.run("ListObjectsV2", ["Bucket": .string("bkt"), "ContinuationToken": .string("x")]) }
+    await assertError("InvalidArgument") {
+      try await s3.run("ListObjectsV2", ["Bucket": .string("bkt"), "ContinuationToken": .string("x")])
+    }
     await assertError("NoSuchBucket") { try await s3.run("ListObjects", ["Bucket": .string("nowhere")]) }
   }
 

@@ -13,9 +13,11 @@ final class MultipartTests: XCTestCase {
     ["Bucket": WireValue.string("bkt"), "Key": .string(key), "UploadId": .string(upload)].merging(more) { $1 }
   }
   private func begin(_ s3: S3Bench, _ key: String, _ more: [String: WireValue] = [:]) async throws -> String {
-    try await s3.run("CreateMultipartUpload", ["Bucket": WireValue.string("bkt"), "Key": .string(key)].merging(more) { $1 }).text("UploadId") ?? ""
+    try await s3.run("CreateMultipartUpload", ["Bucket": WireValue.string("bkt"), "Key": .string(key)].merging(more) { $1 }).text(
+      "UploadId") ?? ""
   }
-  private func part(_ s3: S3Bench, _ key: String, _ upload: String, _ number: Int, _ content: [UInt8], _ more: [String: WireValue] = [:]) async throws
+  private func part(_ s3: S3Bench, _ key: String, _ upload: String, _ number: Int, _ content: [UInt8], _ more: [String: WireValue] = [:])
+    async throws
     -> [String: WireValue]
   {
     try await s3.run(
@@ -36,7 +38,8 @@ final class MultipartTests: XCTestCase {
   func testWholeUpload() async throws {
     let s3 = try S3Bench()
     try await s3.make("bkt")
-    let upload = try await begin(s3, "big", ["ContentType": .string("x/y"), "Metadata": .object(["m": .string("1")]), "Tagging": .string("t=1")])
+    let upload = try await begin(
+      s3, "big", ["ContentType": .string("x/y"), "Metadata": .object(["m": .string("1")]), "Tagging": .string("t=1")])
     let a = [UInt8](repeating: 1, count: Self.five)
     let b = [UInt8](repeating: 2, count: 1000)
     let wrong = try await part(s3, "big", upload, 2, bytes("will be replaced"))
@@ -142,7 +145,9 @@ final class MultipartTests: XCTestCase {
     let composite = try await begin(s3, "c", ["ChecksumAlgorithm": .string("SHA256")])
     let a = try await part(s3, "c", composite, 1, bytes("hello world"), ["ChecksumAlgorithm": .string("SHA256")])
     XCTAssertEqual(a.text("ChecksumSHA256"), "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=")
-    await assertError("InvalidRequest") { _ = try await self.part(s3, "c", composite, 2, bytes("x"), ["ChecksumCRC32": .string("DUoRhQ==")]) }
+    await assertError("InvalidRequest") {
+      _ = try await self.part(s3, "c", composite, 2, bytes("x"), ["ChecksumCRC32": .string("DUoRhQ==")])
+    }
     await assertError("InvalidRequest") {
       try await s3.run("CompleteMultipartUpload", self.ref("c", composite, ["MultipartUpload": self.list([(1, a)])]))
     }
@@ -160,7 +165,12 @@ final class MultipartTests: XCTestCase {
     }
     let finished = try await s3.run(
       "CompleteMultipartUpload",
-      ref("f", full, ["MultipartUpload": list([(1, one)], "ChecksumCRC32"), "ChecksumCRC32": .string("DUoRhQ=="), "ChecksumType": .string("FULL_OBJECT")]))
+      ref(
+        "f", full,
+        [
+          "MultipartUpload": list([(1, one)], "ChecksumCRC32"), "ChecksumCRC32": .string("DUoRhQ=="),
+          "ChecksumType": .string("FULL_OBJECT"),
+        ]))
     XCTAssertEqual(finished.text("ChecksumCRC32"), "DUoRhQ==")
   }
 
@@ -171,7 +181,8 @@ final class MultipartTests: XCTestCase {
     try await s3.put("bkt", "source", data)
     let upload = try await begin(s3, "k")
     func copy(_ more: [String: WireValue]) async throws -> [String: WireValue] {
-      try await s3.run("UploadPartCopy", ref("k", upload, ["PartNumber": .int(1), "CopySource": .string("bkt/source")].merging(more) { $1 }))
+      try await s3.run(
+        "UploadPartCopy", ref("k", upload, ["PartNumber": .int(1), "CopySource": .string("bkt/source")].merging(more) { $1 }))
     }
     await assertError("InvalidArgument") { _ = try await copy(["CopySourceRange": .string("bytes=5-")]) }
     await assertError("InvalidArgument") { _ = try await copy(["CopySourceRange": .string("bytes=0-30000")]) }
@@ -210,7 +221,8 @@ final class MultipartTests: XCTestCase {
       input["UploadIdMarker"] = page["NextUploadIdMarker"]
     }
     XCTAssertEqual(seen, ids)
-    let grouped = try await s3.run("ListMultipartUploads", ["Bucket": .string("bkt"), "Delimiter": .string("/"), "EncodingType": .string("url")])
+    let grouped = try await s3.run(
+      "ListMultipartUploads", ["Bucket": .string("bkt"), "Delimiter": .string("/"), "EncodingType": .string("url")])
     XCTAssertEqual(grouped.prefixes, ["dir/"])
     XCTAssertEqual(grouped.list("Uploads").compactMap { $0.text("Key") }, ["a", "a", "z%20%C3%A9"])
     let within = try await s3.run("ListMultipartUploads", ["Bucket": .string("bkt"), "Prefix": .string("dir/")])

@@ -7,7 +7,10 @@ import XCTest
 final class NamingTests: XCTestCase {
   /// Random text with every kind of trouble: control bytes, spaces, escapes' own characters, non-ASCII, combining marks.
   static func exotic(_ generator: inout SeededGenerator, most: Int) -> String {
-    let pieces = ["a", "b", "/", "//", " ", "!", "~", "\u{0}", "\u{1}", "\u{7f}", "%", "+", "é", "e\u{301}", "日", "🚂", ".", "..", "-", "Z", "\n", "&", "<", "\""]
+    let pieces = [
+      "a", "b", "/", "//", " ", "!", "~", "\u{0}", "\u{1}", "\u{7f}", "%", "+", "é", "e\u{301}", "日", "🚂", ".", "..", "-", "Z", "\n", "&",
+      "<", "\"",
+    ]
     var text = ""
     for _ in 0..<(1 + generator.below(most)) { text += pieces[generator.below(pieces.count)] }
     return text
@@ -20,7 +23,9 @@ final class NamingTests: XCTestCase {
       let b = generator.chance(0.3) ? a + Self.exotic(&generator, most: 2) : Self.exotic(&generator, most: 6)
       let left = KeyCode.encode(a)
       let right = KeyCode.encode(b)
-      XCTAssertEqual(left.utf8.lexicographicallyPrecedes(right.utf8), a.utf8.lexicographicallyPrecedes(b.utf8), "\(a.debugDescription) \(b.debugDescription)")
+      XCTAssertEqual(
+        left.utf8.lexicographicallyPrecedes(right.utf8), a.utf8.lexicographicallyPrecedes(b.utf8),
+        "\(a.debugDescription) \(b.debugDescription)")
       XCTAssertEqual(KeyCode.decode(left).map { Array($0.utf8) }, Array(a.utf8))
       XCTAssertTrue(left.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f })
       if !a.utf8.elementsEqual(b.utf8) { XCTAssertNotEqual(left, right) }

@@ -19,7 +19,8 @@ final class ObjectTests: XCTestCase {
       "bkt", "dir/a b+c", bytes("hello world"),
       [
         "ContentType": .string("text/plain"), "CacheControl": .string("no-store"), "ContentDisposition": .string("inline"),
-        "ContentEncoding": .string("aws-chunked,gzip"), "ContentLanguage": .string("de"), "Expires": .string("Thu, 01 Jan 2026 00:00:00 GMT"),
+        "ContentEncoding": .string("aws-chunked,gzip"), "ContentLanguage": .string("de"),
+        "Expires": .string("Thu, 01 Jan 2026 00:00:00 GMT"),
         "Metadata": .object(["Color": .string("blue")]), "WebsiteRedirectLocation": .string("/else"), "Tagging": .string("a=1&b=x%20y"),
         "StorageClass": .string("STANDARD"),
       ])
@@ -48,7 +49,8 @@ final class ObjectTests: XCTestCase {
     let (plain, _) = try await s3.get("bkt", "dir/a b+c")
     XCTAssertNil(plain.text("ChecksumCRC64NVME"), "checksums come only when asked for")
     let summary = try await s3.service.head(bucket: "bkt", key: "dir/a b+c", versionId: nil)
-    XCTAssertEqual(summary, ObjectSummary(bucket: "bkt", key: "dir/a b+c", versionId: nil, eTag: "5eb63bbbe01eeed093cb22bb8f5acdc3", size: 11))
+    XCTAssertEqual(
+      summary, ObjectSummary(bucket: "bkt", key: "dir/a b+c", versionId: nil, eTag: "5eb63bbbe01eeed093cb22bb8f5acdc3", size: 11))
     let none = try await s3.service.head(bucket: "bkt", key: "nope", versionId: nil)
     XCTAssertNil(none)
     let nowhere = try await s3.service.head(bucket: "nowhere", key: "nope", versionId: "null")
@@ -88,10 +90,13 @@ final class ObjectTests: XCTestCase {
         "PutObject",
         ref(
           "bkt", "k",
-          ["Body": .stream(ByteStream(length: 60_000) {
-            if let piece = pieces.next() { return piece }
-            throw Broken()
-          })]))
+          [
+            "Body": .stream(
+              ByteStream(length: 60_000) {
+                if let piece = pieces.next() { return piece }
+                throw Broken()
+              })
+          ]))
       XCTFail("a broken body was accepted")
     } catch is Broken {}
     let short = PieceSource([[UInt8](repeating: 1, count: 30_000)])
@@ -126,7 +131,8 @@ final class ObjectTests: XCTestCase {
     await assertError("InvalidDigest") { try await s3.put("bkt", "other", bytes("x"), ["ContentMD5": .string("nonsense")]) }
     await assertError("InvalidRequest") { try await s3.put("bkt", "other", bytes("x"), ["ChecksumCRC32": .string("AAAA")]) }
     await assertError("InvalidRequest") {
-      try await s3.put("bkt", "other", bytes("x"), ["ChecksumCRC32": .string("DUoRhQ=="), "ChecksumSHA1": .string("Kq5sNclPz7QV2+lfQIuc6R7oRu0=")])
+      try await s3.put(
+        "bkt", "other", bytes("x"), ["ChecksumCRC32": .string("DUoRhQ=="), "ChecksumSHA1": .string("Kq5sNclPz7QV2+lfQIuc6R7oRu0=")])
     }
     await assertError("InvalidRequest") { try await s3.put("bkt", "other", bytes("x"), ["ChecksumAlgorithm": .string("CRC16")]) }
     await assertError("NotImplemented") { try await s3.put("bkt", "other", bytes("x"), ["ChecksumXXHASH64": .string("AAAA")]) }
@@ -165,7 +171,9 @@ final class ObjectTests: XCTestCase {
     let data = (0..<40_000).map { UInt8(truncatingIfNeeded: $0) }
     for (key, content) in [("small", Array(data[..<100])), ("large", data)] {
       try await s3.put("bkt", key, content)
-      for (range, expected) in [("bytes=0-9", 0..<10), ("bytes=-5", (content.count - 5)..<content.count), ("bytes=90-", 90..<content.count)] {
+      for (range, expected) in [
+        ("bytes=0-9", 0..<10), ("bytes=-5", (content.count - 5)..<content.count), ("bytes=90-", 90..<content.count),
+      ] {
         let (fields, got) = try await s3.get("bkt", key, ["Range": .string(range), "ChecksumMode": .string("ENABLED")])
         XCTAssertEqual(got, Array(content[expected]))
         XCTAssertEqual(fields.text("ContentRange"), "bytes \(expected.lowerBound)-\(expected.upperBound - 1)/\(content.count)")
@@ -235,7 +243,7 @@ final class ObjectTests: XCTestCase {
     let s3 = try S3Bench()
     try await s3.make("bkt")
     let refused: [(String, WireValue, String)] = [
-      ("ServerSideEncryption", .string("AES256"), "NotImplemented"), ("SSEKMSKeyId", .string("k"), "NotImplemented"),
+      ("ServerSideEncryption", .string("aws:kms"), "NotImplemented"), ("SSEKMSKeyId", .string("k"), "NotImplemented"),
       ("SSECustomerAlgorithm", .string("AES256"), "NotImplemented"), ("StorageClass", .string("GLACIER"), "InvalidStorageClass"),
       ("ObjectLockMode", .string("COMPLIANCE"), "InvalidRequest"), ("ACL", .string("public-read"), "AccessControlListNotSupported"),
       ("GrantRead", .string("id=1"), "AccessControlListNotSupported"), ("WriteOffsetBytes", .int(3), "NotImplemented"),
@@ -257,7 +265,10 @@ final class ObjectTests: XCTestCase {
     let data = [UInt8](repeating: 5, count: 50_000)
     try await s3.put(
       "src", "a/b c", data,
-      ["ContentType": .string("x/y"), "Metadata": .object(["m": .string("1")]), "Tagging": .string("t=1"), "ChecksumAlgorithm": .string("SHA256")])
+      [
+        "ContentType": .string("x/y"), "Metadata": .object(["m": .string("1")]), "Tagging": .string("t=1"),
+        "ChecksumAlgorithm": .string("SHA256"),
+      ])
     let copy = try await s3.run("CopyObject", ref("dst", "copy", ["CopySource": .string("src/a/b%20c")]))
     XCTAssertNotNil(copy.object("CopyObjectResult").text("ETag"))
     XCTAssertNotNil(copy.object("CopyObjectResult").text("ChecksumSHA256"), "a copy keeps the kind of checksum")
@@ -325,7 +336,9 @@ final class ObjectTests: XCTestCase {
     await assertError("NoSuchKey") { try await s3.run("PutObjectTagging", self.ref("bkt", "none", ["Tagging": tags([])])) }
     let acl = try await s3.run("GetObjectAcl", ref("bkt", "k"))
     XCTAssertEqual(acl.list("Grants").count, 1)
-    await assertError("AccessControlListNotSupported") { try await s3.run("PutObjectAcl", self.ref("bkt", "k", ["ACL": .string("public-read")])) }
+    await assertError("AccessControlListNotSupported") {
+      try await s3.run("PutObjectAcl", self.ref("bkt", "k", ["ACL": .string("public-read")]))
+    }
     try await s3.run("PutObjectAcl", ref("bkt", "k", ["ACL": .string("bucket-owner-full-control")]))
 
     let attributes = try await s3.run(
@@ -355,7 +368,9 @@ final class ObjectTests: XCTestCase {
     XCTAssertEqual(quiet.list("Deleted").count, 0)
     let left = try await s3.run("ListObjectsV2", ["Bucket": .string("bkt")])
     XCTAssertEqual(left.keys_, ["b"])
-    await assertError("MalformedXML") { try await s3.run("DeleteObjects", ["Bucket": .string("bkt"), "Delete": .object(["Objects": .list([])])]) }
+    await assertError("MalformedXML") {
+      try await s3.run("DeleteObjects", ["Bucket": .string("bkt"), "Delete": .object(["Objects": .list([])])])
+    }
   }
 
   func testAReaderKeepsItsBytesWhileTheyAreReplaced() async throws {

@@ -20,6 +20,8 @@ final class MemoryContent: ObjectContent {
   init(clock: any RegionClock) { self.clock = clock }
 
   var ids: Set<String> { state.withLock { Set($0.files.keys) } }
+  func stored(_ id: String) -> [UInt8] { state.withLock { $0.files[id]?.bytes ?? [] } }
+  func corrupt(_ id: String, at position: Int) { state.withLock { $0.files[id]?.bytes[position] ^= 1 } }
   func corrupt(_ id: String) { state.withLock { $0.files[id]?.bytes[0] ^= 1 } }
   func lose(_ id: String) { state.withLock { $0.files[id] = nil } }
 
@@ -74,10 +76,11 @@ struct S3Bench {
   let module: any ServiceModule
   let authorizer = ScriptedAuthorizer()
 
-  init(store: (any RegionStore)? = nil, seed: UInt64 = 1) throws {
+  init(store: (any RegionStore)? = nil, seed: UInt64 = 1, encryptionKey: [UInt8]? = [UInt8](repeating: 7, count: 32)) throws {
     self.store = try store ?? SQLiteStore(inMemory: clock)
     content = MemoryContent(clock: clock)
-    service = ObjectStorageService(store: self.store, bytes: content, clock: clock, random: SeededRandomness(seed: seed))
+    service = ObjectStorageService(
+      store: self.store, bytes: content, clock: clock, random: SeededRandomness(seed: seed), encryptionKey: encryptionKey)
     module = service.module
   }
 
@@ -85,7 +88,9 @@ struct S3Bench {
     Principal(kind: kind, account: account, arn: "arn:aws:iam::\(account):user/tester", userId: "AIDATESTER")
   }
 
-  func context(_ operation: String, account: AccountID = S3Bench.account, region: String = "us-east-1", kind: Principal.Kind = .user) -> Call {
+  func context(_ operation: String, account: AccountID = S3Bench.account, region: String = "us-east-1", kind: Principal.Kind = .user)
+    -> Call
+  {
     Call(
       requestId: "r", service: "s3", operation: operation, principal: Self.principal(account, kind), account: account,
       region: RegionName(region), clock: clock, random: SeededRandomness(seed: 9), authorizer: authorizer,
@@ -121,7 +126,8 @@ struct S3Bench {
     input.merge(more) { _, new in new }
     return try await run("PutObject", input)
   }
-  func get(_ bucket: String, _ key: String, _ more: [String: WireValue] = [:]) async throws -> (fields: [String: WireValue], bytes: [UInt8]) {
+  func get(_ bucket: String, _ key: String, _ more: [String: WireValue] = [:]) async throws -> (fields: [String: WireValue], bytes: [UInt8])
+  {
     var input: [String: WireValue] = ["Bucket": .string(bucket), "Key": .string(key)]
     input.merge(more) { _, new in new }
     let output = try await run("GetObject", input)

@@ -8,23 +8,31 @@ public import WireModel
 
 /// S3: buckets, objects, versions, multipart uploads.
 ///
-/// - Bucket records lie in one scope of their own (account 000000000000, region aws-global), so a name is taken once over all accounts and
-///   regions; each names its owner and home region, and everything in it lies in that scope under the bucket's own id.
-/// - A key's current object is one row of `s3.object`; older versions and delete markers are rows of `s3.version`. Ids sort like the keys'
-///   bytes, so every listing is a range scan.
-/// - Bytes up to 16 KiB are a row committed with the object's; longer ones are files that are on disk before the row commits. A multipart
-///   object is a list of its parts' files: completing it copies nothing.
+/// - Bucket records lie in one scope of their own (account 000000000000, region aws-global), so a name is taken once over all
+///   accounts and regions; each names its owner and home region, and everything in it lies in that scope under the bucket's own id.
+/// - A key's current object is one row of `s3.object`; older versions and delete markers are rows of `s3.version`. Ids sort like
+///   the keys' bytes, so every listing is a range scan.
+/// - Bytes up to 16 KiB are a row committed with the object's; longer ones are files that are on disk before the row commits. A
+///   multipart object is a list of its parts' files: completing it copies nothing.
 /// - Bytes that lose their last row are deleted by a task of the same commit; `scrub` finds what a crash may leave.
 public struct ObjectStorageService: Sendable {
   private let engine: S3Engine
 
-  public init(store: any RegionStore, content: ContentStore, clock: any RegionClock, random: any Randomness) {
-    self.init(store: store, bytes: StoredContent(store: content), clock: clock, random: random)
+  /// - Parameter encryptionKey: 32 bytes, kept for the life of the region; wraps the keys of objects encrypted at rest (SSE-S3).
+  ///   Nil: requests for encryption are refused.
+  public init(
+    store: any RegionStore, content: ContentStore, clock: any RegionClock, random: any Randomness, encryptionKey: [UInt8]? = nil
+  ) {
+    self.init(store: store, bytes: StoredContent(store: content), clock: clock, random: random, encryptionKey: encryptionKey)
   }
 
   /// With another place for the bytes, e.g. one that injects faults.
-  public init(store: any RegionStore, bytes: any ObjectContent, clock: any RegionClock, random: any Randomness) {
-    engine = S3Engine(store: store, content: bytes, clock: clock, random: random)
+  public init(
+    store: any RegionStore, bytes: any ObjectContent, clock: any RegionClock, random: any Randomness, encryptionKey: [UInt8]? = nil
+  ) {
+    engine = S3Engine(
+      store: store, content: bytes, clock: clock, random: random,
+      sealing: encryptionKey.map { Sealing(key: $0, random: random) })
   }
 
   /// What the gateway registers.

@@ -9,26 +9,32 @@ struct S3Engine: Sendable {
   let content: any ObjectContent
   let clock: any RegionClock
   let random: any Randomness
+  /// For encryption at rest; nil: requests for it are refused.
+  let sealing: Sealing?
   let leases = ContentLeases()
   let locks = KeyLocks()
   let logger = Logger(label: "roadstead.s3")
   /// How often a write that lost a race is decided again before the caller is asked to try again.
   static let attempts = 40
 
-  init(store: any RegionStore, content: any ObjectContent, clock: any RegionClock, random: any Randomness) {
+  init(store: any RegionStore, content: any ObjectContent, clock: any RegionClock, random: any Randomness, sealing: Sealing? = nil) {
     self.store = store
     self.content = content
     self.clock = clock
     self.random = random
+    self.sealing = sealing
   }
 
-  var ingest: Ingest { Ingest(content: content) }
-  var reader: ContentReader { ContentReader(store: store, content: content, leases: leases) }
+  var ingest: Ingest { Ingest(content: content, sealing: sealing) }
+  var reader: ContentReader { ContentReader(store: store, content: content, leases: leases, sealing: sealing) }
 
   /// Now, in whole seconds: S3 keeps no fractions, and conditions compare with header dates that have none.
   var wholeSeconds: Date { Date(timeIntervalSince1970: clock.now().timeIntervalSince1970.rounded(.down)) }
 
   func freshId() -> String { random.hex(24) }
+
+  /// Of the URLs in answers: as the caller came.
+  static func scheme(_ call: Call) -> String { call.facts.secureTransport ? "https" : "http" }
 
   // MARK: Buckets
 

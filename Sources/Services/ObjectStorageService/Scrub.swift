@@ -20,8 +20,8 @@ extension S3Engine {
   /// How old a file must be before it can be an orphan: younger ones may belong to a PUT that has not committed yet, seconds.
   static let orphanAge: Double = 3600
 
-  /// Finds bytes that no row names and removes them, and rows that name no bytes and reports them. With `verify` every object is read and
-  /// held against its ETag (or its parts' ETags through their checksums).
+  /// Finds bytes that no row names and removes them, and rows that name no bytes and reports them. With `verify` every object is
+  /// read and held against its ETag (or its parts' ETags through their checksums).
   func scrub(verify: Bool) async throws -> ScrubReport {
     var report = ScrubReport()
     // The order matters: what could be an orphan is listed first, what is alive afterwards.
@@ -99,7 +99,8 @@ extension S3Engine {
     return found
   }
 
-  /// Parts whose upload has ended (they were stored while it ended), and answers of completed uploads that nobody asks for any more.
+  /// Parts whose upload has ended (they were stored while it ended), and answers of completed uploads that nobody asks for any
+  /// more.
   private func removeEndedUploads(_ scope: Scope, _ buckets: [BucketRecord], _ report: inout ScrubReport) async throws {
     let parts = try await store.list(PartRecord.self, in: scope)
     let alive = Set(try await store.list(UploadRecord.self, in: scope).map(\.value.uploadId))
@@ -145,6 +146,9 @@ extension S3Engine {
       if !sound, try await find(bucket, version.key, versionId: version.shownVersionId) == version { report.damaged.append(name) }
     } catch is BytesMissing {
       if try await find(bucket, version.key, versionId: version.shownVersionId) == version { report.missing.append(name) }
+    } catch let error as AWSError where error.fault == .receiver {
+      // Encrypted bytes that do not open.
+      if try await find(bucket, version.key, versionId: version.shownVersionId) == version { report.damaged.append(name) }
     }
   }
 
@@ -159,7 +163,9 @@ extension S3Engine {
     var found: [PartDigest] = []
     for part in parts {
       var digests = BodyDigests([])
-      for try await piece in try await content.open(part.file, range: nil) { digests.update(piece) }
+      for try await piece in try await reader.file(part.file, size: part.size, range: 0..<part.size, sealed: version.encryption != nil) {
+        digests.update(piece)
+      }
       guard digests.size == part.size else { return false }
       found.append(PartDigest(size: part.size, md5: digests.md5Bytes, checksum: nil))
     }

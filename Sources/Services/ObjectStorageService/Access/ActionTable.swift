@@ -4,6 +4,7 @@ enum ActionTable {
   static let bucket: [String: String] = [
     "CreateBucket": "s3:CreateBucket",
     "DeleteBucket": "s3:DeleteBucket",
+    "DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
     "DeleteBucketOwnershipControls": "s3:PutBucketOwnershipControls",
     "DeleteBucketPolicy": "s3:DeleteBucketPolicy",
     "DeleteBucketTagging": "s3:PutBucketTagging",
@@ -32,6 +33,7 @@ enum ActionTable {
     "ListObjects": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
     "PutBucketAcl": "s3:PutBucketAcl",
+    "PutBucketEncryption": "s3:PutEncryptionConfiguration",
     "PutBucketOwnershipControls": "s3:PutBucketOwnershipControls",
     "PutBucketPolicy": "s3:PutBucketPolicy",
     "PutBucketTagging": "s3:PutBucketTagging",

@@ -53,9 +53,12 @@ extension S3Engine {
   ) -> AuthorizationRequest {
     var context = context
     context["s3:ResourceAccount"] = [bucket.owner.rawValue]
+    // A policy that denies everybody must not lock its owner out: the owner's root may always read, replace and remove it.
+    let repairs = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"].contains(action)
+    let isOwner = call.principal.kind == .root && call.principal.account == bucket.owner
     return AuthorizationRequest(
       action, on: key.map(bucket.arn(key:)) ?? bucket.arn, context: context,
-      resourcePolicy: effectivePolicy(bucket, for: call.principal), resourceAccount: bucket.owner)
+      resourcePolicy: repairs && isOwner ? nil : effectivePolicy(bucket, for: call.principal), resourceAccount: bucket.owner)
   }
 
   /// RestrictPublicBuckets: a public policy then speaks only to the owner's account and to services.

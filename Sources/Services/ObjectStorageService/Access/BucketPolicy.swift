@@ -1,7 +1,8 @@
 import RegionKit
 import WireModel
 
-/// A bucket policy as text that was read: what PutBucketPolicy checks, and whether it is public. Identity decides with the text itself.
+/// A bucket policy as text that was read: what PutBucketPolicy checks, and whether it is public. Identity decides with the text
+/// itself.
 struct BucketPolicy: Sendable {
   private struct Statement: Sendable {
     var allows: Bool
@@ -96,8 +97,8 @@ struct BucketPolicy: Sendable {
       || text.hasPrefix("AROA") || text.hasPrefix("AIDA")
   }
 
-  /// Public as S3 defines it ("The meaning of public"): an Allow for everybody that no condition narrows to fixed accounts, addresses,
-  /// networks or sources.
+  /// Public as S3 defines it ("The meaning of public"): an Allow for everybody that no condition narrows to fixed accounts,
+  /// addresses, networks or sources.
   var isPublic: Bool { statements.contains { $0.allows && Self.isEverybody($0) && !Self.isNarrowed($0.condition) } }
 
   private static func isEverybody(_ statement: Statement) -> Bool {
@@ -107,7 +108,8 @@ struct BucketPolicy: Sendable {
   }
 
   private static let narrowing: Set<String> = [
-    "aws:sourcearn", "aws:sourcevpc", "aws:sourcevpce", "aws:sourceowner", "aws:sourceaccount", "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "aws:sourcearn", "aws:sourcevpc", "aws:sourcevpce", "aws:sourceowner", "aws:sourceaccount",
+    "s3:x-amz-server-side-encryption-aws-kms-key-id",
     "aws:userid", "s3:dataaccesspointarn", "s3:dataaccesspointaccount", "aws:principalorgid", "aws:principalorgpaths",
     "aws:principalaccount", "aws:principalarn", "aws:sourceip",
   ]

@@ -39,7 +39,8 @@ struct CRCTable: Sendable {
       let count = bytes.count
       while i &+ 8 <= count {
         let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: i, as: UInt64.self)) ^ register
-        register = t[1792 &+ Int(word & 0xff)] ^ t[1536 &+ Int(word >> 8 & 0xff)] ^ t[1280 &+ Int(word >> 16 & 0xff)]
+        register =
+          t[1792 &+ Int(word & 0xff)] ^ t[1536 &+ Int(word >> 8 & 0xff)] ^ t[1280 &+ Int(word >> 16 & 0xff)]
           ^ t[1024 &+ Int(word >> 24 & 0xff)] ^ t[768 &+ Int(word >> 32 & 0xff)] ^ t[512 &+ Int(word >> 40 & 0xff)]
           ^ t[256 &+ Int(word >> 48 & 0xff)] ^ t[Int(word >> 56)]
         i &+= 8

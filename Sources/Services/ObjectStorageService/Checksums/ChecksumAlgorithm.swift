@@ -36,8 +36,8 @@ enum ChecksumFunction: String, Codable, Sendable, CaseIterable {
     default: nil
     }
   }
-  /// What S3 keeps for a multipart object when the caller does not say: CRC64NVME only exists over the whole object, the others default
-  /// to a checksum of the parts' checksums.
+  /// What S3 keeps for a multipart object when the caller does not say: CRC64NVME only exists over the whole object, the others
+  /// default to a checksum of the parts' checksums.
   var defaultMultipartType: ChecksumKind { self == .crc64nvme ? .fullObject : .composite }
 }
 

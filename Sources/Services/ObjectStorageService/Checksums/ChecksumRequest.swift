@@ -60,8 +60,9 @@ struct ChecksumRequest: Sendable {
     if text.uppercased().hasPrefix("XXHASH") {
       throw S3Problem.notImplemented("checksum algorithm \(text)", "Use CRC32, CRC32C, CRC64NVME, SHA1 or SHA256.")
     }
-    throw S3Problem.invalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
-      + "[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+    throw S3Problem.invalidRequest(
+      "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
+        + "[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
   }
 
   /// Compares with what came. `trailers` are complete only once the body has ended. Throws BadDigest or InvalidRequest.

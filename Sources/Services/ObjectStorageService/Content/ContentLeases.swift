@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Keeps bytes that somebody reads from being deleted under the reader. A deleter dooms an id first; it may do so only while nobody
-/// holds it, and from then on nobody can take hold of it.
+/// Keeps bytes that somebody reads from being deleted under the reader. A deleter dooms an id first; it may do so only while
+/// nobody holds it, and from then on nobody can take hold of it.
 final class ContentLeases: Sendable {
   private struct State {
     var readers: [String: Int] = [:]

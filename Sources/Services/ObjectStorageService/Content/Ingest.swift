@@ -2,7 +2,8 @@ import FoundationEssentials
 import RegionKit
 import RegionStore
 
-/// A body that has been taken in: its bytes are on disk (or small enough for a row), and its digests are known. Nothing names it yet.
+/// A body that has been taken in: its bytes are on disk (or small enough for a row), and its digests are known. Nothing names it
+/// yet.
 struct Ingested: Sendable {
   /// In memory, for a row of `s3.inline`; nil when the bytes lie in a file.
   var inline: Data?
@@ -61,12 +62,14 @@ private final class DigestingSource: @unchecked Sendable {
 /// Takes bodies in. Memory stays flat: one piece at a time.
 struct Ingest: Sendable {
   let content: any ObjectContent
+  /// Nil: this region has no key for encryption at rest.
+  let sealing: Sealing?
   /// AWS's limit for one PUT or part, 5 GiB.
   static let limit: Int64 = 5 * 1024 * 1024 * 1024
 
   /// `inlineLimit` 0 always makes a file (parts do).
   func take(
-    _ body: ByteStream, computing algorithms: Set<ChecksumFunction>, inlineLimit: Int = InlineRecord.limit
+    _ body: ByteStream, computing algorithms: Set<ChecksumFunction>, inlineLimit: Int = InlineRecord.limit, sealed: Bool = false
   ) async throws -> Ingested {
     if let length = body.length, length > Self.limit { throw S3Problem.entityTooLarge(size: length, limit: Self.limit) }
     let source = DigestingSource(body, algorithms, limit: Self.limit)
@@ -76,15 +79,22 @@ struct Ingest: Sendable {
       let digests = source.digests
       return Ingested(inline: Data(bytes), size: digests.size, md5: digests.md5Bytes, checksums: digests.checksums)
     }
-    let file = try await content.write(ByteStream(length: body.length) { try await source.next() })
+    let plain = ByteStream(length: body.length) { try await source.next() }
+    let file = try await content.write(sealed ? try sealer().sealing(plain) : plain)
     let digests = source.digests
     if let length = body.length, length != digests.size {
       try? await content.delete(file)
       throw AWSError(
-        "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header. "
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header. "
           + "\(length) were announced, \(digests.size) came.", status: 400)
     }
     return Ingested(file: file, size: digests.size, md5: digests.md5Bytes, checksums: digests.checksums)
+  }
+
+  func sealer() throws -> Sealing {
+    guard let sealing else { throw AWSError.internalFailure("This region has no key for encryption at rest.") }
+    return sealing
   }
 
   /// Removes what no row will name. Only after an error that says so: when a commit broke off otherwise (the disk, the end of the

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// One writer at a time per name, first come first served. The store's expectations decide who wins; this only spares writers of one
-/// key the races they would lose, and gives versions of a key their places in the order of their commits.
+/// One writer at a time per name, first come first served. The store's expectations decide who wins; this only spares writers of
+/// one key the races they would lose, and gives versions of a key their places in the order of their commits.
 final class KeyLocks: Sendable {
   private let waiting = Mutex<[String: [CheckedContinuation<Void, Never>]]>([:])
 

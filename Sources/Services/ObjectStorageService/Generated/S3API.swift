@@ -13,6 +13,7 @@ protocol S3API: Sendable {
   func createBucket(_ input: Obj<CreateBucketRequest>, _ call: Call) async throws -> Obj<CreateBucketOutput>
   func createMultipartUpload(_ input: Obj<CreateMultipartUploadRequest>, _ call: Call) async throws -> Obj<CreateMultipartUploadOutput>
   func deleteBucket(_ input: Obj<DeleteBucketRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func deleteBucketEncryption(_ input: Obj<DeleteBucketEncryptionRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteBucketOwnershipControls(_ input: Obj<DeleteBucketOwnershipControlsRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteBucketPolicy(_ input: Obj<DeleteBucketPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func deleteBucketTagging(_ input: Obj<DeleteBucketTaggingRequest>, _ call: Call) async throws -> Obj<NoMembers>
@@ -51,6 +52,7 @@ protocol S3API: Sendable {
   func listObjectsV2(_ input: Obj<ListObjectsV2Request>, _ call: Call) async throws -> Obj<ListObjectsV2Output>
   func listParts(_ input: Obj<ListPartsRequest>, _ call: Call) async throws -> Obj<ListPartsOutput>
   func putBucketAcl(_ input: Obj<PutBucketAclRequest>, _ call: Call) async throws -> Obj<NoMembers>
+  func putBucketEncryption(_ input: Obj<PutBucketEncryptionRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func putBucketOwnershipControls(_ input: Obj<PutBucketOwnershipControlsRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func putBucketPolicy(_ input: Obj<PutBucketPolicyRequest>, _ call: Call) async throws -> Obj<NoMembers>
   func putBucketTagging(_ input: Obj<PutBucketTaggingRequest>, _ call: Call) async throws -> Obj<NoMembers>
@@ -73,6 +75,7 @@ extension S3Wire {
     table["CreateBucket"] = { try await api.createBucket(Obj(fields: $0), $1).fields }
     table["CreateMultipartUpload"] = { try await api.createMultipartUpload(Obj(fields: $0), $1).fields }
     table["DeleteBucket"] = { try await api.deleteBucket(Obj(fields: $0), $1).fields }
+    table["DeleteBucketEncryption"] = { try await api.deleteBucketEncryption(Obj(fields: $0), $1).fields }
     table["DeleteBucketOwnershipControls"] = { try await api.deleteBucketOwnershipControls(Obj(fields: $0), $1).fields }
     table["DeleteBucketPolicy"] = { try await api.deleteBucketPolicy(Obj(fields: $0), $1).fields }
     table["DeleteBucketTagging"] = { try await api.deleteBucketTagging(Obj(fields: $0), $1).fields }
@@ -111,6 +114,7 @@ extension S3Wire {
     table["ListObjectsV2"] = { try await api.listObjectsV2(Obj(fields: $0), $1).fields }
     table["ListParts"] = { try await api.listParts(Obj(fields: $0), $1).fields }
     table["PutBucketAcl"] = { try await api.putBucketAcl(Obj(fields: $0), $1).fields }
+    table["PutBucketEncryption"] = { try await api.putBucketEncryption(Obj(fields: $0), $1).fields }
     table["PutBucketOwnershipControls"] = { try await api.putBucketOwnershipControls(Obj(fields: $0), $1).fields }
     table["PutBucketPolicy"] = { try await api.putBucketPolicy(Obj(fields: $0), $1).fields }
     table["PutBucketTagging"] = { try await api.putBucketTagging(Obj(fields: $0), $1).fields }

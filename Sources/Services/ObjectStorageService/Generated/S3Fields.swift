@@ -327,6 +327,11 @@ extension Field where Shape == Delete {
   static var objects: Field<Delete, [Obj<ObjectIdentifier>]> { .init("Objects") }
   static var quiet: Field<Delete, Bool?> { .init("Quiet") }
 }
+enum DeleteBucketEncryptionRequest {}
+extension Field where Shape == DeleteBucketEncryptionRequest {
+  static var bucket: Field<DeleteBucketEncryptionRequest, String> { .init("Bucket") }
+  static var expectedBucketOwner: Field<DeleteBucketEncryptionRequest, String?> { .init("ExpectedBucketOwner") }
+}
 enum DeleteBucketOwnershipControlsRequest {}
 extension Field where Shape == DeleteBucketOwnershipControlsRequest {
   static var bucket: Field<DeleteBucketOwnershipControlsRequest, String> { .init("Bucket") }
@@ -1221,6 +1226,14 @@ extension Field where Shape == PutBucketAclRequest {
   static var grantWrite: Field<PutBucketAclRequest, String?> { .init("GrantWrite") }
   static var grantWriteACP: Field<PutBucketAclRequest, String?> { .init("GrantWriteACP") }
   static var expectedBucketOwner: Field<PutBucketAclRequest, String?> { .init("ExpectedBucketOwner") }
+}
+enum PutBucketEncryptionRequest {}
+extension Field where Shape == PutBucketEncryptionRequest {
+  static var bucket: Field<PutBucketEncryptionRequest, String> { .init("Bucket") }
+  static var contentMD5: Field<PutBucketEncryptionRequest, String?> { .init("ContentMD5") }
+  static var checksumAlgorithm: Field<PutBucketEncryptionRequest, ChecksumAlgorithm?> { .init("ChecksumAlgorithm") }
+  static var serverSideEncryptionConfiguration: Field<PutBucketEncryptionRequest, Obj<ServerSideEncryptionConfiguration>> { .init("ServerSideEncryptionConfiguration") }
+  static var expectedBucketOwner: Field<PutBucketEncryptionRequest, String?> { .init("ExpectedBucketOwner") }
 }
 enum PutBucketOwnershipControlsRequest {}
 extension Field where Shape == PutBucketOwnershipControlsRequest {

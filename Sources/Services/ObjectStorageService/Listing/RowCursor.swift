@@ -12,8 +12,8 @@ struct RowCursor<Record: StoredRecord> {
   private var ended = false
   private var jumped = false
 
-  /// `pageSize` is where it begins; pages grow while rows are read one after another and shrink while it jumps, so that a listing by
-  /// delimiter reads little of what it jumps over.
+  /// `pageSize` is where it begins; pages grow while rows are read one after another and shrink while it jumps, so that a listing
+  /// by delimiter reads little of what it jumps over.
   init(_ store: any RegionStore, in scope: Scope, prefix: String, after: String?, pageSize: Int) {
     self.store = store
     self.scope = scope

@@ -1,8 +1,9 @@
-/// Writes an object key as ASCII text that sorts like the key's bytes, so that a listing is a range scan of the store and no part of
-/// the way can mistake two keys for one (Swift compares strings by canonical equivalence, S3 by bytes).
+/// Writes an object key as ASCII text that sorts like the key's bytes, so that a listing is a range scan of the store and no part
+/// of the way can mistake two keys for one (Swift compares strings by canonical equivalence, S3 by bytes).
 ///
 /// Bytes 0x22 to 0x7d stand for themselves; lower ones become `!` and one character, higher ones `~` and two hexadecimal digits.
-/// No character of the code is below `!` or above `~`, so a space ends a key and sorts before any continuation, and 0x7f sorts after all.
+/// No character of the code is below `!` or above `~`, so a space ends a key and sorts before any continuation, and 0x7f sorts
+/// after all.
 enum KeyCode {
   /// Ends a key inside an id; sorts before every encoded byte.
   static let end = " "

@@ -40,9 +40,10 @@ enum VersionToken {
   static func isWellFormed(_ versionId: String) -> Bool {
     if versionId == null { return true }
     let bytes = Array(versionId.utf8)
-    return bytes.count == 32 && bytes.allSatisfy { byte in
-      (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
-    }
+    return bytes.count == 32
+      && bytes.allSatisfy { byte in
+        (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+      }
   }
 
   /// Microseconds since 1970, above `previous`: two versions of a key never share a place.

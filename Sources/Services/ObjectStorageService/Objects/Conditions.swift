@@ -65,8 +65,8 @@ enum ETagList {
   }
 }
 
-/// The `Range` header as S3 reads it: one range of bytes. Anything else (several ranges, another unit, nonsense) is ignored and the
-/// whole object is sent, as S3 and RFC 9110 §14.2 do.
+/// The `Range` header as S3 reads it: one range of bytes. Anything else (several ranges, another unit, nonsense) is ignored and
+/// the whole object is sent, as S3 and RFC 9110 §14.2 do.
 enum ByteRange {
   enum Answer: Sendable, Equatable { case whole, part(Range<Int64>), unsatisfiable }
 

@@ -92,8 +92,8 @@ extension S3Engine {
     }
   }
 
-  /// Makes a new version of a key current. `check` sees the version it would replace and may refuse (preconditions); it runs again
-  /// with every attempt. `extra` adds what belongs to the same commit.
+  /// Makes a new version of a key current. `check` sees the version it would replace and may refuse (preconditions); it runs
+  /// again with every attempt. `extra` adds what belongs to the same commit.
   func put(
     bucketName: String, key: String, expectedOwner: String?, check: @Sendable (KeyVersion?) throws -> Void,
     make: @Sendable (_ versionId: String?, _ order: UInt64) -> KeyVersion,

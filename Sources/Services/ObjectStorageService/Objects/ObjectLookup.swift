@@ -22,8 +22,8 @@ extension S3Engine {
     }
   }
 
-  /// The object for a read. Throws NoSuchKey (with the delete marker's headers, if that is why), NoSuchVersion, MethodNotAllowed for a
-  /// marker asked for by id, and AccessDenied instead of NoSuchKey for a caller who may not list the bucket.
+  /// The object for a read. Throws NoSuchKey (with the delete marker's headers, if that is why), NoSuchVersion, MethodNotAllowed
+  /// for a marker asked for by id, and AccessDenied instead of NoSuchKey for a caller who may not list the bucket.
   func object(
     _ bucket: BucketRecord, _ key: String, versionId: String?, method: String, _ call: Call
   ) async throws -> KeyVersion {

@@ -82,8 +82,8 @@ enum PercentCode {
     return String(validating: out, as: UTF8.self)
   }
 
-  /// As `encoding-type=url` writes keys: everything but unreserved characters, `/` and `*` is escaped. A space is %20, which both kinds
-  /// of decoder read.
+  /// As `encoding-type=url` writes keys: everything but unreserved characters, `/` and `*` is escaped. A space is %20, which both
+  /// kinds of decoder read.
   static func encode(_ text: String) -> String {
     let digits = Array("0123456789ABCDEF".utf8)
     var out: [UInt8] = []

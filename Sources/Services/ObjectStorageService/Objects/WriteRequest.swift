@@ -2,8 +2,8 @@ import FoundationEssentials
 import RegionKit
 import WireModel
 
-/// What PutObject, CopyObject and CreateMultipartUpload have in common: headers about the object, and headers that ask for things this
-/// region does not do, which are refused by name and never ignored.
+/// What PutObject, CopyObject and CreateMultipartUpload have in common: headers about the object, and headers that ask for things
+/// this region does not do, which are refused by name and never ignored.
 extension S3Engine {
   /// Throws MetadataTooLarge.
   static func metadata(_ fields: [String: WireValue]) throws -> ObjectMetadata {
@@ -53,12 +53,12 @@ extension S3Engine {
   static func refuseUnsupported(_ fields: [String: WireValue]) throws {
     try refuseCustomerKey(fields)
     let encryption = [
-      ("ServerSideEncryption", "x-amz-server-side-encryption"), ("SSEKMSKeyId", "x-amz-server-side-encryption-aws-kms-key-id"),
+      ("SSEKMSKeyId", "x-amz-server-side-encryption-aws-kms-key-id"),
       ("SSEKMSEncryptionContext", "x-amz-server-side-encryption-context"),
       ("BucketKeyEnabled", "x-amz-server-side-encryption-bucket-key-enabled"),
     ]
     for (member, header) in encryption where isSet(fields[member]) {
-      throw S3Problem.notImplemented(header, "This region does not encrypt objects at rest yet; send the request without it.")
+      throw S3Problem.notImplemented(header, "There is no KMS here; encryption at rest is AES256 with the region's key.")
     }
     if let storage = fields["StorageClass"]?.asString, storage != "STANDARD" {
       throw AWSError(
@@ -71,6 +71,23 @@ extension S3Engine {
     }
     if isSet(fields["WriteOffsetBytes"]) {
       throw S3Problem.notImplemented("x-amz-write-offset-bytes", "Appending exists in directory buckets only.")
+    }
+  }
+
+  /// Whether the object shall lie encrypted: as the request says, else as the bucket's default. Throws NotImplemented for KMS.
+  func encryption(_ fields: [String: WireValue], _ bucket: BucketRecord) throws -> String? {
+    guard let asked = fields["ServerSideEncryption"]?.asString else { return bucket.encryption }
+    try checkEncryption(asked)
+    return asked
+  }
+
+  func checkEncryption(_ algorithm: String) throws {
+    guard algorithm == "AES256" else {
+      throw S3Problem.notImplemented(
+        "x-amz-server-side-encryption: \(algorithm)", "There is no KMS here; AES256 encrypts with the region's key.")
+    }
+    guard sealing != nil else {
+      throw S3Problem.notImplemented("x-amz-server-side-encryption", "This region was started without a key for it.")
     }
   }
 

@@ -33,12 +33,6 @@ extension S3Engine {
       "The replication configuration was not found")
   }
 
-  func getBucketEncryption(_ input: Obj<GetBucketEncryptionRequest>, _ call: Call) async throws -> Obj<GetBucketEncryptionOutput> {
-    throw try await absent(
-      input[.bucket], input[.expectedBucketOwner], "ServerSideEncryptionConfigurationNotFoundError",
-      "The server side encryption configuration was not found")
-  }
-
   func getObjectLockConfiguration(
     _ input: Obj<GetObjectLockConfigurationRequest>, _ call: Call
   ) async throws -> Obj<GetObjectLockConfigurationOutput> {

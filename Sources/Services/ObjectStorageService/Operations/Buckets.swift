@@ -32,7 +32,7 @@ extension S3Engine {
       }
     }
     return Obj {
-      $0[.location] = region.rawValue == "us-east-1" ? "/\(name)" : "http://\(call.endpointHost)/\(name)/"
+      $0[.location] = region.rawValue == "us-east-1" ? "/\(name)" : "\(Self.scheme(call))://\(call.endpointHost)/\(name)/"
       $0[.bucketArn] = record.arn
     }
   }
@@ -51,7 +51,8 @@ extension S3Engine {
     if endpoint.rawValue == "us-east-1" || endpoint == .global {
       if asked.isEmpty { return RegionName("us-east-1") }
       let bytes = Array(asked.utf8)
-      let wellFormed = bytes.count <= 64 && bytes.allSatisfy { ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) || ($0 >= 0x30 && $0 <= 0x39) || $0 == 0x2d }
+      let wellFormed =
+        bytes.count <= 64 && bytes.allSatisfy { ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) || ($0 >= 0x30 && $0 <= 0x39) || $0 == 0x2d }
       guard wellFormed, asked != "us-east-1", asked != RegionName.global.rawValue else {
         throw AWSError(
           "InvalidLocationConstraint", "The specified location-constraint is not valid", status: 400,
@@ -167,8 +168,8 @@ extension S3Engine {
     throw S3Problem.operationAborted("bucket \(name)")
   }
 
-  /// Closes the bucket for writes, looks whether it is empty, and removes it or opens it again. A crash in between leaves it closed;
-  /// `recover` goes on from there.
+  /// Closes the bucket for writes, looks whether it is empty, and removes it or opens it again. A crash in between leaves it
+  /// closed; `recover` goes on from there.
   func finishDeletion(of bucket: Stored<BucketRecord>) async throws {
     let name = bucket.value.name
     var version = bucket.version
@@ -191,7 +192,8 @@ extension S3Engine {
       try commit.put(open, in: BucketRecord.scope, id: name, expecting: .version(version))
       try await store.commit(commit)
       throw AWSError(
-        "BucketNotEmpty", "The bucket you tried to delete is not empty"
+        "BucketNotEmpty",
+        "The bucket you tried to delete is not empty"
           + (bucket.value.versioning == nil ? "" : ". You must delete all versions in the bucket."), status: 409,
         fields: ["BucketName": name])
     }

@@ -158,8 +158,8 @@ extension S3Engine {
         }))
   }
 
-  /// One commit: the object appears, the upload and its parts end. Not a byte is copied. Throws StoreConflict when a part or the upload
-  /// changed since it was read.
+  /// One commit: the object appears, the upload and its parts end. Not a byte is copied. Throws StoreConflict when a part or the
+  /// upload changed since it was read.
   private func finish(
     _ upload: Stored<UploadRecord>, _ completion: Completion, _ bucket: BucketRecord, _ input: Obj<CompleteMultipartUploadRequest>,
     _ conditions: WriteConditions, _ call: Call
@@ -174,7 +174,7 @@ extension S3Engine {
       KeyVersion(
         key: key, versionId: versionId, order: order, size: completion.size, eTag: completion.eTag,
         lastModified: upload.value.initiated, content: .manifest(manifestId), metadata: upload.value.metadata, tags: upload.value.tags,
-        checksum: completion.checksum, partsCount: completion.parts.count)
+        checksum: completion.checksum, encryption: upload.value.encryption, partsCount: completion.parts.count)
     } extra: { current, commit in
       guard current.id == bucket.id else { throw S3Problem.noSuchUpload(upload.value.uploadId) }
       let scope = bucket.contentScope
@@ -211,7 +211,7 @@ extension S3Engine {
     _ bucket: BucketRecord, _ key: String, _ eTag: String, _ versionId: String?, _ checksum: StoredChecksum?, _ call: Call
   ) -> Obj<CompleteMultipartUploadOutput> {
     var output = Obj<CompleteMultipartUploadOutput>()
-    output[.location] = "http://\(call.endpointHost)/\(bucket.name)/\(PercentCode.encode(key))"
+    output[.location] = "\(Self.scheme(call))://\(call.endpointHost)/\(bucket.name)/\(PercentCode.encode(key))"
     output[.bucket] = bucket.name
     output[.key] = key
     output[.eTag] = quoted(eTag)

@@ -62,9 +62,10 @@ extension S3Engine {
     let conditions = try WriteConditions(ifMatch: input[.ifMatch], ifNoneMatch: input[.ifNoneMatch])
     let wanted = try input[.checksumAlgorithm].map { try ChecksumRequest.algorithm($0.rawValue) }
 
+    let encryption = try encryption(input.fields, target.value)
     let (received, source) = try await copySource(copy, call) { bucket, version in
       if bucket.id == target.value.id, version.key.utf8.elementsEqual(key.utf8), copy.source.versionId == nil, !replacesMetadata,
-        newMetadata.websiteRedirect == nil
+        newMetadata.websiteRedirect == nil, input[.serverSideEncryption] == nil
       {
         throw S3Problem.invalidRequest(
           "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, "
@@ -77,7 +78,7 @@ extension S3Engine {
       var request = try ChecksumRequest(fields: [:])
       request.algorithm = wanted ?? version.checksum?.algorithm
       let stream = try await reader.open(version, scope: bucket.contentScope, range: 0..<version.size)
-      return (try await receive(stream, request), (bucket: bucket, version: version))
+      return (try await receive(stream, request, encryption: encryption), (bucket: bucket, version: version))
     }
     var metadata = replacesMetadata ? newMetadata : source.version.metadata
     // The redirect is not copied: it is given with each request.
@@ -94,6 +95,7 @@ extension S3Engine {
     }
     return Obj {
       $0[.copyObjectResult] = result
+      $0[.serverSideEncryption] = done.version.encryption.map { ServerSideEncryption(rawValue: $0) }
       if done.bucket.versioning == .enabled { $0[.versionId] = done.version.shownVersionId }
       if source.bucket.versioning != nil { $0[.copySourceVersionId] = source.version.shownVersionId }
     }

@@ -27,11 +27,12 @@ extension S3Engine {
       throw S3Problem.malformedXML("Delete names between 1 and 1000 objects, not \(wanted.count).")
     }
     let bucket = try await bucket(input[.bucket], expectedOwner: input[.expectedBucketOwner]).value
+    let outcomes = try await deleteAll(wanted, bucket, input[.expectedBucketOwner], call)
     var deleted: [Obj<DeletedObject>] = []
     var errors: [Obj<S3Error>] = []
-    for entry in wanted {
-      do {
-        let done = try await deleteOne(entry, bucket, input[.expectedBucketOwner], call)
+    for (entry, outcome) in zip(wanted, outcomes) {
+      switch outcome {
+      case .success(let done):
         if input[.delete][.quiet] == true { continue }
         deleted.append(
           Obj {
@@ -42,7 +43,7 @@ extension S3Engine {
               $0[.deleteMarkerVersionId] = done.versionId
             }
           })
-      } catch let error as AWSError where error.fault == .sender {
+      case .failure(let error):
         errors.append(
           Obj {
             $0[.key] = entry[.key]
@@ -56,6 +57,27 @@ extension S3Engine {
       if !deleted.isEmpty { $0[.deleted] = deleted }
       if !errors.isEmpty { $0[.errors] = errors }
     }
+  }
+
+  /// Many at a time, so that their commits share the disk's syncs; answers in the order asked. A fault of the region ends the call.
+  private func deleteAll(
+    _ wanted: [Obj<ObjectIdentifier>], _ bucket: BucketRecord, _ expectedOwner: String?, _ call: Call
+  ) async throws -> [Result<Deletion, AWSError>] {
+    var outcomes: [Result<Deletion, AWSError>?] = Array(repeating: nil, count: wanted.count)
+    try await withThrowingTaskGroup(of: (Int, Result<Deletion, AWSError>).self) { group in
+      for (position, entry) in wanted.enumerated() {
+        if position >= 64, let (done, outcome) = try await group.next() { outcomes[done] = outcome }
+        group.addTask {
+          do {
+            return (position, .success(try await deleteOne(entry, bucket, expectedOwner, call)))
+          } catch let error as AWSError where error.fault == .sender {
+            return (position, .failure(error))
+          }
+        }
+      }
+      for try await (done, outcome) in group { outcomes[done] = outcome }
+    }
+    return outcomes.compactMap { $0 }
   }
 
   private func deleteOne(

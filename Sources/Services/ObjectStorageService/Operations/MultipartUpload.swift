@@ -30,7 +30,7 @@ extension S3Engine {
       let id = VersionToken.uploadId(order: VersionToken.order(at: clock.now(), after: nil), random: random)
       let record = UploadRecord(
         key: key, uploadId: id, initiated: wholeSeconds, initiator: call.principal.arn, initiatorName: call.principal.userId,
-        metadata: metadata, tags: tags, algorithm: algorithm, kind: kind)
+        metadata: metadata, tags: tags, algorithm: algorithm, kind: kind, encryption: try encryption(input.fields, bucket.value))
       var commit = StoreCommit()
       commit.require(BucketRecord.self, in: BucketRecord.scope, id: bucket.value.name, .version(bucket.version))
       try commit.put(record, in: bucket.value.contentScope, id: uploadId(bucket.value, key, id), expecting: .absent)
@@ -41,6 +41,7 @@ extension S3Engine {
         $0[.bucket] = bucket.value.name
         $0[.key] = key
         $0[.uploadId] = id
+        $0[.serverSideEncryption] = record.encryption.map { ServerSideEncryption(rawValue: $0) }
         if let algorithm {
           $0[.checksumAlgorithm] = ChecksumAlgorithm(rawValue: algorithm.rawValue)
           $0[.checksumType] = ChecksumType(rawValue: record.effectiveKind.rawValue)
@@ -80,6 +81,7 @@ extension S3Engine {
     let part = try await storePart(input[.body] ?? ByteStream([]), request, bucket, upload, number)
     var output = Obj<UploadPartOutput>()
     output[.eTag] = quoted(part.eTag)
+    output[.serverSideEncryption] = upload.encryption.map { ServerSideEncryption(rawValue: $0) }
     let shown = request.algorithm ?? upload.algorithm ?? .crc64nvme
     if let value = part.checksums[shown.rawValue] { output.fields[shown.member] = .string(value) }
     return output
@@ -107,6 +109,7 @@ extension S3Engine {
     }
     return Obj {
       $0[.copyPartResult] = result
+      $0[.serverSideEncryption] = upload.encryption.map { ServerSideEncryption(rawValue: $0) }
       $0[.copySourceVersionId] = source
     }
   }
@@ -144,7 +147,7 @@ extension S3Engine {
           + "actual checksum Type: \(sent.rawValue.lowercased())")
     }
     request.algorithm = given.algorithm ?? upload.effectiveAlgorithm
-    let received = try await receive(stream, request, also: [upload.effectiveAlgorithm], inlineLimit: 0)
+    let received = try await receive(stream, request, also: [upload.effectiveAlgorithm], inlineLimit: 0, encryption: upload.encryption)
     let scope = bucket.contentScope
     let id = PartRecord.id(upload.uploadId, number)
     let record = PartRecord(
@@ -190,7 +193,8 @@ extension S3Engine {
     throw S3Problem.operationAborted("upload \(input[.uploadId])")
   }
 
-  /// The rows of an upload go, and its bytes with them. A part that is being stored right now finds its upload gone and removes itself.
+  /// The rows of an upload go, and its bytes with them. A part that is being stored right now finds its upload gone and removes
+  /// itself.
   func removeUpload(_ upload: Stored<UploadRecord>, _ scope: Scope, in commit: inout StoreCommit) async throws {
     commit.delete(UploadRecord.self, in: scope, id: upload.id, expecting: .version(upload.version))
     for part in try await store.list(PartRecord.self, in: scope, StoreQuery(prefix: upload.value.uploadId + " ")) {

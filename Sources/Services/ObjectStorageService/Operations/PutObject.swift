@@ -17,13 +17,15 @@ extension S3Engine {
     // Before the body is read: a client that waits for 100 Continue then sends nothing in vain.
     if !conditions.isEmpty { try conditions.check(try await find(bucket.value, key, versionId: nil), key: key) }
 
-    let body = try await receive(input[.body] ?? ByteStream([]), checksum)
+    let encryption = try encryption(input.fields, bucket.value)
+    let body = try await receive(input[.body] ?? ByteStream([]), checksum, encryption: encryption)
     let version = try await commit(
       body, bucketName: input[.bucket], key: key, expectedOwner: input[.expectedBucketOwner], metadata: metadata, tags: tags,
       conditions: conditions)
     var output = Obj<PutObjectOutput>()
     output[.eTag] = quoted(version.version.eTag)
     if version.bucket.versioning == .enabled { output[.versionId] = version.version.shownVersionId }
+    output[.serverSideEncryption] = version.version.encryption.map { ServerSideEncryption(rawValue: $0) }
     if let stored = version.version.checksum {
       output.fields[stored.algorithm.member] = .string(stored.value)
       output[.checksumType] = ChecksumType(rawValue: stored.kind.rawValue)
@@ -35,22 +37,25 @@ extension S3Engine {
   struct Received: Sendable {
     var body: Ingested
     var checksum: StoredChecksum
+    /// `AES256` when the bytes were sealed; those in memory are sealed when they are committed.
+    var encryption: String?
   }
 
   /// Reads a body to its end and holds it against every digest the caller gave. On a mismatch nothing is left.
   func receive(
-    _ stream: ByteStream, _ request: ChecksumRequest, also: Set<ChecksumFunction> = [], inlineLimit: Int = InlineRecord.limit
+    _ stream: ByteStream, _ request: ChecksumRequest, also: Set<ChecksumFunction> = [], inlineLimit: Int = InlineRecord.limit,
+    encryption: String? = nil
   ) async throws -> Received {
     let kept = request.algorithm ?? .crc64nvme
-    let body = try await ingest.take(stream, computing: also.union([kept]), inlineLimit: inlineLimit)
+    let body = try await ingest.take(stream, computing: also.union([kept]), inlineLimit: inlineLimit, sealed: encryption != nil)
     do {
       if let unannounced = try request.verify(body, trailers: stream.trailers?() ?? [:]) {
-        try await verifyStored(body, unannounced)
+        try await verifyStored(body, unannounced, sealed: encryption != nil)
         return Received(
-          body: body, checksum: StoredChecksum(algorithm: unannounced.0, value: unannounced.1, kind: .fullObject))
+          body: body, checksum: StoredChecksum(algorithm: unannounced.0, value: unannounced.1, kind: .fullObject), encryption: encryption)
       }
       guard let value = body.checksums[kept] else { throw AWSError.internalFailure("checksum \(kept.rawValue) was not computed") }
-      return Received(body: body, checksum: StoredChecksum(algorithm: kept, value: value, kind: .fullObject))
+      return Received(body: body, checksum: StoredChecksum(algorithm: kept, value: value, kind: .fullObject), encryption: encryption)
     } catch {
       await ingest.discard(body, after: error)
       throw error
@@ -58,12 +63,14 @@ extension S3Engine {
   }
 
   /// A trailer came in an algorithm that no header announced: the bytes are read once more.
-  private func verifyStored(_ body: Ingested, _ expected: (ChecksumFunction, String)) async throws {
+  private func verifyStored(_ body: Ingested, _ expected: (ChecksumFunction, String), sealed: Bool) async throws {
     var state = ChecksumState(expected.0)
     if let inline = body.inline {
       Array(inline).withUnsafeBytes { state.update($0) }
     } else if let file = body.file {
-      for try await piece in try await content.open(file, range: nil) { piece.withUnsafeBytes { state.update($0) } }
+      for try await piece in try await reader.file(file, size: body.size, range: 0..<body.size, sealed: sealed) {
+        piece.withUnsafeBytes { state.update($0) }
+      }
     }
     guard Base64.encode(state.value) == expected.1 else { throw S3Problem.badDigest(expected.0) }
   }
@@ -91,10 +98,11 @@ extension S3Engine {
       return try await put(bucketName: bucketName, key: key, expectedOwner: expectedOwner, check: check) { versionId, order in
         KeyVersion(
           key: key, versionId: versionId, order: order, size: body.size, eTag: body.eTag, lastModified: now, content: reference,
-          metadata: metadata, tags: tags, checksum: received.checksum)
+          metadata: metadata, tags: tags, checksum: received.checksum, encryption: reference == .empty ? nil : received.encryption)
       } extra: { bucket, commit in
         if case .inline(let id) = reference, let bytes = body.inline {
-          try commit.put(InlineRecord(bytes: bytes), in: bucket.contentScope, id: id)
+          let stored = received.encryption == nil ? bytes : Data(try ingest.sealer().seal(Array(bytes), id: id))
+          try commit.put(InlineRecord(bytes: stored), in: bucket.contentScope, id: id)
         }
       }
     } catch {

@@ -54,6 +54,7 @@ extension S3Engine {
     set("ContentLanguage", version.metadata.contentLanguage)
     set("Expires", version.metadata.expires)
     set("WebsiteRedirectLocation", version.metadata.websiteRedirect)
+    set("ServerSideEncryption", version.encryption)
     if bucket.versioning != nil { set("VersionId", version.shownVersionId) }
     if selection.isPartial { set("ContentRange", ByteRange.contentRange(selection.range, size: version.size)) }
     if let count = selection.partsCount { fields["PartsCount"] = .int(Int64(count)) }

@@ -2,9 +2,9 @@ import FoundationEssentials
 import RegionKit
 import RegionStore
 
-/// A bucket. Bucket names are unique over every account and region, so all bucket records lie in one scope of their own, and each names
-/// its owner and home region. What a bucket holds lies in the scope of its owner and home region, under the bucket's id: a name that is
-/// deleted and used again never meets what an earlier bucket left.
+/// A bucket. Bucket names are unique over every account and region, so all bucket records lie in one scope of their own, and each
+/// names its owner and home region. What a bucket holds lies in the scope of its owner and home region, under the bucket's id: a
+/// name that is deleted and used again never meets what an earlier bucket left.
 struct BucketRecord: StoredRecord {
   static let collection = "s3.bucket"
   static let indexSchema = "1"
@@ -27,6 +27,8 @@ struct BucketRecord: StoredRecord {
   var publicAccessBlock: PublicAccessBlock?
   /// Nil: removed by DeleteBucketOwnershipControls.
   var ownership: String?
+  /// `AES256`: new objects are encrypted at rest unless their request says otherwise. Nil: only those whose request asks.
+  var encryption: String?
   /// Set while DeleteBucket looks whether the bucket is empty: writes are refused, so nothing can slip in.
   var deleting: Bool?
 

@@ -44,6 +44,8 @@ struct KeyVersion: Codable, Sendable, Equatable {
   var metadata: ObjectMetadata
   var tags: [ObjectTag]?
   var checksum: StoredChecksum?
+  /// `AES256`: its bytes lie sealed (SSE-S3).
+  var encryption: String?
   /// For an object made by multipart upload.
   var partsCount: Int?
 
@@ -53,8 +55,8 @@ struct KeyVersion: Codable, Sendable, Equatable {
   var idSuffix: String { VersionToken.suffix(versionId: versionId, order: order) }
 }
 
-/// The current version of a key; there is no such row while the newest version is a delete marker. An ordinary listing reads these only,
-/// so it costs the same however many old versions and markers there are.
+/// The current version of a key; there is no such row while the newest version is a delete marker. An ordinary listing reads
+/// these only, so it costs the same however many old versions and markers there are.
 struct ObjectRecord: StoredRecord {
   static let collection = "s3.object"
   var version: KeyVersion

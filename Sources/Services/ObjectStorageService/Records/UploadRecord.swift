@@ -15,6 +15,8 @@ struct UploadRecord: StoredRecord {
   /// The algorithm the caller chose; nil: none, and the object gets a CRC64NVME of its whole content.
   var algorithm: ChecksumFunction?
   var kind: ChecksumKind?
+  /// `AES256`: the parts' bytes lie sealed (SSE-S3).
+  var encryption: String?
 
   var effectiveAlgorithm: ChecksumFunction { algorithm ?? .crc64nvme }
   var effectiveKind: ChecksumKind { kind ?? effectiveAlgorithm.defaultMultipartType }
