@@ -50,7 +50,8 @@ struct RegionParts: Sendable {
     authority = try Self.authority(home, clock: clock, random: random)
     identity = IdentityService(store: store, clock: clock, random: random, sealingKey: sealingKey)
     storage = ObjectStorageService(
-      store: store, content: try ContentStore(directory: home.contentPath, randomness: random), clock: clock, random: random)
+      store: store, content: try ContentStore(directory: home.contentPath, randomness: random), clock: clock, random: random,
+      encryptionKey: try home.secret("s3-encryption.key") { random.bytes(32) })
 
     driver = try NamespaceDriver(
       home: options.home, launcherPath: options.executable, agentBinary: options.executable, imageCache: options.imageCache, clock: clock)
