@@ -130,6 +130,35 @@ final class NamespaceDriverTests: XCTestCase {
     XCTAssertFalse(FileManager.default.fileExists(atPath: "/sys/class/net/\(try XCTUnwrap(handle.facts["bridge"]))"))
   }
 
+  /// What user data, hooks and the agent count on.
+  func testTheBaseImageIsAWorkingSystem() async throws {
+    let fixture = try await NamespaceFixture(self)
+    let script = """
+      #!/bin/bash
+      for tool in sh bash python3 tar gzip unzip curl sed awk find ps openssl su useradd dpkg; do
+        path=$(command -v $tool) || echo "no $tool"
+        ldd $path 2>/dev/null | grep 'not found'
+      done
+      python3 - <<'END'
+      import ctypes, http.server, json, sqlite3, ssl, urllib.request
+      for name in ("libsqlite3.so.0", "libarchive.so.13", "libexpat.so.1", "libacl.so.1", "libz.so.1", "libstdc++.so.6"):
+          ctypes.CDLL(name)
+      END
+      useradd --create-home ann && su - ann -c 'touch made; stat -c %U made' || echo no accounts
+      su - nobody -s /bin/sh -c 'cat /etc/shadow' && echo shadow is open
+      [ "$(stat -c %a /tmp)" = 1777 ] || echo bad /tmp
+      [ -e /proc/self/status -a -c /dev/null -a -d /dev/pts -a -d /dev/shm -a -w /run ] || echo bad mounts
+      echo console > /dev/console || echo no console
+      logger -t test message || echo no syslog
+      touch /etc/a /usr/bin/b /opt/c /var/lib/d && rm /usr/bin/b || echo cannot write
+      echo end
+      """
+    let spec = try await DriverContract(fixture: fixture).spec(1, userData: script)
+    _ = try await fixture.driver.launch(spec, fresh: true)
+    let output = try await fixture.waitFor("/var/log/cloud-init-output.log", in: spec.instanceId, toHold: "end\n", seconds: 60)
+    XCTAssertEqual(output.split(separator: "\n").filter { !$0.hasPrefix("cat:") && !$0.hasPrefix("su:") }, ["ann", "end"])
+  }
+
   /// Shifted ids are a matter of mounts: the files on disk are the same with and without a user namespace.
   func testAnInstanceMayLoseAndRegainItsUserNamespace() async throws {
     let fixture = try await NamespaceFixture(self)

@@ -84,9 +84,10 @@ static void drain_syslog(struct init *init) {
 }
 
 static pid_t start(char *const argv[], int output) {
+  // LIBDISPATCH_LOG: Swift's dispatch library would tell syslog of every thread whose priority it may not raise here.
   char *const environment[] = {
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", "LOGNAME=root",
-    "SHELL=/bin/sh", "LANG=C.UTF-8", "TERM=linux", "container=roadstead", NULL};
+    "SHELL=/bin/sh", "LANG=C.UTF-8", "TERM=linux", "container=roadstead", "LIBDISPATCH_LOG=NO", NULL};
   pid_t pid = fork();
   if (pid) return pid;
   sigset_t none;

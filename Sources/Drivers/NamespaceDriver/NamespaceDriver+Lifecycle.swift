@@ -65,6 +65,9 @@ extension NamespaceDriver {
     }
   }
 
+  /// A launch takes milliseconds; one that takes this long hangs in the kernel.
+  private static let launchLimitMilliseconds: Int32 = 60_000
+
   private func runLauncher(_ directory: InstanceDirectory) throws {
     var pid: pid_t = 0
     var status: Int32 = -1
@@ -73,6 +76,12 @@ extension NamespaceDriver {
     var text: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 4096)
     while true {
+      var entry = pollfd(fd: status, events: Int16(POLLIN), revents: 0)
+      if poll(&entry, 1, Self.launchLimitMilliseconds) == 0 {
+        kill(pid, SIGKILL)
+        _ = rs_wait_child(pid)
+        throw DriverFailure.internalError("The instance did not start within \(Self.launchLimitMilliseconds / 1000) s.")
+      }
       let got = read(status, &piece, piece.count)
       if got < 0 && errno == EINTR { continue }
       if got <= 0 { break }
