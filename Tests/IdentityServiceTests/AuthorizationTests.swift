@@ -13,7 +13,8 @@ final class AuthorizationTests: XCTestCase {
     let region = try await TestRegion()
     try await region.iam("CreateUser", ["UserName": "u", "Path": "/up/", "Tags": [["Key": "team", "Value": "blue"]]])
     try await region.iam("CreateGroup", ["GroupName": "g", "Path": "/gp/"])
-    try await region.iam("CreateRole", ["RoleName": "r", "Path": "/rp/", "AssumeRolePolicyDocument": .string(TestRegion.trustEC2)])
+    try await region.iam(
+      "CreateRole", ["RoleName": "r", "Path": "/rp/", "AssumeRolePolicyDocument": .string(TestRegion.trustEC2)])
     try await region.iam("CreateInstanceProfile", ["InstanceProfileName": "i", "Path": "/ip/"])
     let policy = "arn:aws:iam::123456789012:policy/x"
     for operation in region.service.iam.handlers.keys.sorted() {
@@ -49,13 +50,17 @@ final class AuthorizationTests: XCTestCase {
       if operation == "TagUser" { XCTAssertEqual(asked.first?.context["aws:ResourceTag/team"], ["blue"]) }
     }
     XCTAssertEqual(region.service.iam.handlers.count, 100)
-    XCTAssertEqual(region.service.sts.handlers.keys.sorted(), ["AssumeRole", "GetAccessKeyInfo", "GetCallerIdentity", "GetFederationToken", "GetSessionToken"])
+    XCTAssertEqual(
+      region.service.sts.handlers.keys.sorted(),
+      ["AssumeRole", "GetAccessKeyInfo", "GetCallerIdentity", "GetFederationToken", "GetSessionToken"])
   }
 
   func testDenialNamesEverything() async throws {
     let region = try await TestRegion()
     let alice = try await region.user("alice")
-    let message = await expect("AccessDenied", status: 403) { try await region.iam("CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trustEC2)], as: alice) }
+    let message = await expect("AccessDenied", status: 403) {
+      try await region.iam("CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trustEC2)], as: alice)
+    }
     XCTAssertEqual(
       message,
       "User: arn:aws:iam::123456789012:user/alice is not authorized to perform: iam:CreateRole on resource: "
@@ -65,21 +70,31 @@ final class AuthorizationTests: XCTestCase {
   func testConditionsOnIAMItself() async throws {
     let region = try await TestRegion()
     let readOnly = "arn:aws:iam::aws:policy/ReadOnlyAccess"
-    let boundary = try await region.iam("CreatePolicy", ["PolicyName": "edge", "PolicyDocument": .string(TestRegion.allow("s3:*"))])["Policy", "Arn"].text
+    let boundary = try await region.iam(
+      "CreatePolicy", ["PolicyName": "edge", "PolicyDocument": .string(TestRegion.allow("s3:*"))])[
+        "Policy", "Arn"
+      ].text
     let alice = try await region.user(
       "alice",
       policy: document(
         statement("Allow", "iam:AttachUserPolicy", condition: "{\"ArnEquals\":{\"iam:PolicyARN\":\"\(readOnly)\"}}"),
         statement("Allow", "iam:CreateUser", condition: "{\"StringEquals\":{\"iam:PermissionsBoundary\":\"\(boundary)\"}}"),
-        statement("Allow", "iam:CreateRole", condition: "{\"StringEquals\":{\"aws:RequestTag/team\":\"blue\"},\"ForAllValues:StringEquals\":{\"aws:TagKeys\":\"team\"}}")))
+        statement(
+          "Allow", "iam:CreateRole",
+          condition:
+            "{\"StringEquals\":{\"aws:RequestTag/team\":\"blue\"},\"ForAllValues:StringEquals\":{\"aws:TagKeys\":\"team\"}}")))
     try await region.iam("AttachUserPolicy", ["UserName": "alice", "PolicyArn": .string(readOnly)], as: alice)
-    await expect("AccessDenied") { try await region.iam("AttachUserPolicy", ["UserName": "alice", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"], as: alice) }
+    await expect("AccessDenied") {
+      try await region.iam(
+        "AttachUserPolicy", ["UserName": "alice", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"], as: alice)
+    }
     await expect("AccessDenied") { try await region.iam("CreateUser", ["UserName": "bob"], as: alice) }
     try await region.iam("CreateUser", ["UserName": "bob", "PermissionsBoundary": .string(boundary)], as: alice)
     let role: [String: WireValue] = ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trustEC2)]
     await expect("AccessDenied") { try await region.iam("CreateRole", role, as: alice) }
     await expect("AccessDenied") {
-      try await region.iam("CreateRole", role.merging(["Tags": [["Key": "team", "Value": "blue"], ["Key": "x", "Value": "y"]]]) { $1 }, as: alice)
+      try await region.iam(
+        "CreateRole", role.merging(["Tags": [["Key": "team", "Value": "blue"], ["Key": "x", "Value": "y"]]]) { $1 }, as: alice)
     }
     try await region.iam("CreateRole", role.merging(["Tags": [["Key": "team", "Value": "blue"]]]) { $1 }, as: alice)
   }
@@ -90,10 +105,14 @@ final class AuthorizationTests: XCTestCase {
     try await region.iam("CreateInstanceProfile", ["InstanceProfileName": "i"])
     let alice = try await region.user("alice", policy: TestRegion.allow("iam:AddRoleToInstanceProfile"))
     let input: [String: WireValue] = ["InstanceProfileName": "i", "RoleName": "r"]
-    await expect("AccessDenied", containing: "iam:PassRole") { try await region.iam("AddRoleToInstanceProfile", input, as: alice) }
+    await expect("AccessDenied", containing: "iam:PassRole") {
+      try await region.iam("AddRoleToInstanceProfile", input, as: alice)
+    }
     let pass = document(
       statement("Allow", "iam:AddRoleToInstanceProfile"),
-      statement("Allow", "iam:PassRole", "arn:aws:iam::123456789012:role/r", condition: "{\"StringEquals\":{\"iam:PassedToService\":\"ec2.amazonaws.com\"}}"))
+      statement(
+        "Allow", "iam:PassRole", "arn:aws:iam::123456789012:role/r",
+        condition: "{\"StringEquals\":{\"iam:PassedToService\":\"ec2.amazonaws.com\"}}"))
     try await region.iam("PutUserPolicy", ["UserName": "alice", "PolicyName": "p", "PolicyDocument": .string(pass)])
     try await region.iam("AddRoleToInstanceProfile", input, as: alice)
   }
@@ -113,7 +132,8 @@ final class AuthorizationTests: XCTestCase {
       try await region.service.authorize(AuthorizationRequest("s3:GetObject"), principal: alice, facts: region.facts)
     }
     await expect("AccessDenied", containing: "a resource-based policy that applies cannot be read") {
-      try await region.service.authorize(AuthorizationRequest("s3:GetObject", resourcePolicy: "{}"), principal: region.root, facts: region.facts)
+      try await region.service.authorize(
+        AuthorizationRequest("s3:GetObject", resourcePolicy: "{}"), principal: region.root, facts: region.facts)
     }
   }
 
@@ -139,12 +159,17 @@ final class AuthorizationTests: XCTestCase {
     let region = try await TestRegion(store: try SQLiteStore(inMemory: VirtualClock()))
     try await region.iam("CreateUser", ["UserName": "u"])
     try await region.iam("CreateInstanceProfile", ["InstanceProfileName": "i"])
-    for index in 0..<8 { try await region.iam("CreateRole", ["RoleName": .string("r\(index)"), "AssumeRolePolicyDocument": .string(TestRegion.trustEC2)]) }
+    for index in 0..<8 {
+      try await region.iam(
+        "CreateRole", ["RoleName": .string("r\(index)"), "AssumeRolePolicyDocument": .string(TestRegion.trustEC2)])
+    }
     await withTaskGroup(of: Void.self) { group in
       for index in 0..<8 {
         group.addTask { _ = try? await region.iam("CreateAccessKey", ["UserName": "u"]) }
         group.addTask { _ = try? await region.iam("CreateAccessKey") }
-        group.addTask { _ = try? await region.iam("AddRoleToInstanceProfile", ["InstanceProfileName": "i", "RoleName": .string("r\(index)")]) }
+        group.addTask {
+          _ = try? await region.iam("AddRoleToInstanceProfile", ["InstanceProfileName": "i", "RoleName": .string("r\(index)")])
+        }
       }
     }
     let keys = try await region.iam("ListAccessKeys", ["UserName": "u"])["AccessKeyMetadata"].asList?.count
@@ -153,7 +178,9 @@ final class AuthorizationTests: XCTestCase {
     XCTAssertEqual(roots, 2)
     var holders = 0
     for index in 0..<8 {
-      holders += try await region.iam("ListInstanceProfilesForRole", ["RoleName": .string("r\(index)")])["InstanceProfiles"].asList?.count ?? 0
+      holders +=
+        try await region.iam("ListInstanceProfilesForRole", ["RoleName": .string("r\(index)")])["InstanceProfiles"].asList?.count
+        ?? 0
     }
     XCTAssertEqual(holders, 1)
   }
@@ -164,7 +191,8 @@ final class AuthorizationTests: XCTestCase {
       let region = try await TestRegion(seed: UInt64(seed), store: try SQLiteStore(inMemory: VirtualClock()))
       try await region.iam("CreateUser", ["UserName": "u"])
       try await region.iam("CreateGroup", ["GroupName": "g"])
-      let arn = try await region.iam("CreatePolicy", ["PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("s3:*"))])["Policy", "Arn"]
+      let arn = try await region.iam("CreatePolicy", ["PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("s3:*"))])[
+        "Policy", "Arn"]
       await withTaskGroup(of: Void.self) { group in
         group.addTask { _ = try? await region.iam("AttachUserPolicy", ["UserName": "u", "PolicyArn": arn]) }
         group.addTask { _ = try? await region.iam("DeletePolicy", ["PolicyArn": arn]) }

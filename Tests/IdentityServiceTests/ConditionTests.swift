@@ -6,7 +6,8 @@ import XCTest
 
 final class ConditionTests: XCTestCase {
   private func holds(
-    _ condition: String, _ context: [String: [String]] = [:], facts: CallFacts = testFacts(), as principal: Principal = testUser(),
+    _ condition: String, _ context: [String: [String]] = [:], facts: CallFacts = testFacts(),
+    as principal: Principal = testUser(),
     tags: [String: String] = [:]
   ) throws -> Bool {
     try Engine(identity: [document(statement(condition: condition))], tags: tags)
@@ -30,15 +31,18 @@ final class ConditionTests: XCTestCase {
       ("{\"StringNotEquals\":{\"a:b\":\"x\"}}", [:], true), ("{\"StringNotEquals\":{\"a:b\":\"x\"}}", ["a:b": ["z"]], true),
       ("{\"StringEqualsIgnoreCase\":{\"a:b\":\"XyZ\"}}", ["a:b": ["xYz"]], true),
       ("{\"StringNotEqualsIgnoreCase\":{\"a:b\":\"XyZ\"}}", ["a:b": ["xYz"]], false),
-      ("{\"StringLike\":{\"a:b\":\"x*z?\"}}", ["a:b": ["xyyzw"]], true), ("{\"StringNotLike\":{\"a:b\":\"x*\"}}", ["a:b": ["xy"]], false),
-      ("{\"StringLike\":{\"a:b\":\"${*}\"}}", ["a:b": ["x"]], false), ("{\"StringLike\":{\"a:b\":\"${*}\"}}", ["a:b": ["*"]], true),
+      ("{\"StringLike\":{\"a:b\":\"x*z?\"}}", ["a:b": ["xyyzw"]], true),
+      ("{\"StringNotLike\":{\"a:b\":\"x*\"}}", ["a:b": ["xy"]], false),
+      ("{\"StringLike\":{\"a:b\":\"${*}\"}}", ["a:b": ["x"]], false),
+      ("{\"StringLike\":{\"a:b\":\"${*}\"}}", ["a:b": ["*"]], true),
       ("{\"StringEquals\":{\"a:b\":\"x\"},\"Bool\":{\"c:d\":true}}", ["a:b": ["x"]], false),
     ])
   }
 
   func testIfExistsAndNull() throws {
     try check([
-      ("{\"StringEqualsIfExists\":{\"a:b\":\"x\"}}", [:], true), ("{\"StringEqualsIfExists\":{\"a:b\":\"x\"}}", ["a:b": ["y"]], false),
+      ("{\"StringEqualsIfExists\":{\"a:b\":\"x\"}}", [:], true),
+      ("{\"StringEqualsIfExists\":{\"a:b\":\"x\"}}", ["a:b": ["y"]], false),
       ("{\"Null\":{\"a:b\":\"true\"}}", [:], true), ("{\"Null\":{\"a:b\":\"true\"}}", ["a:b": ["1"]], false),
       ("{\"Null\":{\"a:b\":false}}", ["a:b": ["1"]], true), ("{\"Null\":{\"a:b\":false}}", ["a:b": []], false),
       ("{\"BoolIfExists\":{\"aws:MultiFactorAuthPresent\":\"true\"}}", [:], true),
@@ -64,7 +68,8 @@ final class ConditionTests: XCTestCase {
       ("{\"NumericLessThan\":{\"s3:max-keys\":10}}", ["s3:max-keys": ["9"]], true),
       ("{\"NumericLessThan\":{\"s3:max-keys\":\"10\"}}", ["s3:max-keys": ["10"]], false),
       ("{\"NumericLessThanEquals\":{\"s3:max-keys\":10}}", ["s3:max-keys": ["10"]], true),
-      ("{\"NumericGreaterThan\":{\"a:b\":1.5}}", ["a:b": ["1.6"]], true), ("{\"NumericGreaterThanEquals\":{\"a:b\":2}}", ["a:b": ["2.0"]], true),
+      ("{\"NumericGreaterThan\":{\"a:b\":1.5}}", ["a:b": ["1.6"]], true),
+      ("{\"NumericGreaterThanEquals\":{\"a:b\":2}}", ["a:b": ["2.0"]], true),
       ("{\"NumericEquals\":{\"a:b\":2}}", ["a:b": ["x"]], false), ("{\"NumericNotEquals\":{\"a:b\":2}}", ["a:b": ["3"]], true),
       ("{\"DateGreaterThan\":{\"aws:CurrentTime\":\"2025-12-31T23:59:59Z\"}}", [:], true),
       ("{\"DateLessThan\":{\"aws:CurrentTime\":\"2025-12-31T23:59:59Z\"}}", [:], false),
@@ -109,7 +114,10 @@ final class ConditionTests: XCTestCase {
     try check([
       (pattern, ["aws:SourceArn": ["arn:aws:s3:::app-1"]], true), (pattern, ["aws:SourceArn": ["arn:aws:sqs:::app-1"]], false),
       (pattern, ["aws:SourceArn": ["not an arn"]], false), (pattern, [:], false),
-      ("{\"ArnEquals\":{\"a:b\":\"arn:aws:sns:us-east-1:123456789012:*\"}}", ["a:b": ["arn:aws:sns:us-east-1:123456789012:t:x"]], true),
+      (
+        "{\"ArnEquals\":{\"a:b\":\"arn:aws:sns:us-east-1:123456789012:*\"}}", ["a:b": ["arn:aws:sns:us-east-1:123456789012:t:x"]],
+        true
+      ),
       // A star stays inside its part.
       ("{\"ArnLike\":{\"a:b\":\"arn:aws:s3*:x\"}}", ["a:b": ["arn:aws:s3:::x"]], false),
       ("{\"ArnNotLike\":{\"a:b\":\"arn:aws:s3:::*\"}}", ["a:b": ["arn:aws:s3:::x"]], false),
@@ -119,8 +127,8 @@ final class ConditionTests: XCTestCase {
 
   func testGlobalKeys() throws {
     let alice = testUser()
-    func equal(_ key: String, _ value: String, as principal: Principal = testUser(), tags: [String: String] = [:]) throws -> Bool {
-      try holds("{\"StringEquals\":{\"\(key)\":\"\(value)\"}}", as: principal, tags: tags)
+    func equal(_ key: String, _ text: String, as principal: Principal = testUser(), tags: [String: String] = [:]) throws -> Bool {
+      try holds("{\"StringEquals\":{\"\(key)\":\"\(text)\"}}", as: principal, tags: tags)
     }
     XCTAssertTrue(try equal("aws:username", "alice"))
     XCTAssertFalse(try equal("aws:username", "s1", as: testSession()))
@@ -137,7 +145,8 @@ final class ConditionTests: XCTestCase {
     XCTAssertFalse(try holds("{\"Bool\":{\"aws:SecureTransport\":true}}", facts: testFacts(secure: false)))
     XCTAssertTrue(try holds("{\"Null\":{\"aws:TokenIssueTime\":true}}"))
     let session = Principal(
-      kind: .user, account: alice.account, arn: alice.arn, userId: alice.userId, issuedAt: Date(timeIntervalSince1970: 1_767_225_000))
+      kind: .user, account: alice.account, arn: alice.arn, userId: alice.userId,
+      issuedAt: Date(timeIntervalSince1970: 1_767_225_000))
     XCTAssertTrue(try holds("{\"DateLessThan\":{\"aws:TokenIssueTime\":\"2026-01-01T00:00:00Z\"}}", as: session))
     XCTAssertTrue(try holds("{\"Bool\":{\"aws:MultiFactorAuthPresent\":false}}", as: session))
   }
@@ -148,17 +157,22 @@ final class ConditionTests: XCTestCase {
     XCTAssertFalse(try home.allows(testUser("bob"), "s3:GetObject", on: "arn:aws:s3:::home/eve/x"))
     XCTAssertFalse(try home.allows(testSession(), "s3:GetObject", on: "arn:aws:s3:::home//x"))
     // A value with a star in it is a star, not a wildcard.
-    let starred = Engine(identity: [document(statement("Allow", "s3:GetObject", "arn:aws:s3:::b/${aws:PrincipalTag/p}"))], tags: ["p": "*"])
+    let starred = Engine(
+      identity: [document(statement("Allow", "s3:GetObject", "arn:aws:s3:::b/${aws:PrincipalTag/p}"))], tags: ["p": "*"])
     XCTAssertFalse(try starred.allows(testUser(), "s3:GetObject", on: "arn:aws:s3:::b/secret"))
     XCTAssertTrue(try starred.allows(testUser(), "s3:GetObject", on: "arn:aws:s3:::b/*"))
-    let fallback = Engine(identity: [document(statement("Allow", "s3:GetObject", "arn:aws:s3:::b/${aws:PrincipalTag/team, 'none'}"))])
+    let fallback = Engine(identity: [
+      document(statement("Allow", "s3:GetObject", "arn:aws:s3:::b/${aws:PrincipalTag/team, 'none'}"))
+    ])
     XCTAssertTrue(try fallback.allows(testUser(), "s3:GetObject", on: "arn:aws:s3:::b/none"))
     // Before 2012-10-17 the text stands for itself.
     let old = "{\"Version\":\"2008-10-17\",\"Statement\":\(statement("Allow", "s3:GetObject", "arn:aws:s3:::b/${aws:username}"))}"
     XCTAssertFalse(try Engine(identity: [old]).allows(testUser("bob"), "s3:GetObject", on: "arn:aws:s3:::b/bob"))
     XCTAssertTrue(try Engine(identity: [old]).allows(testUser("bob"), "s3:GetObject", on: "arn:aws:s3:::b/${aws:username}"))
     // An Allow with NotResource or a negated operator must not widen when a variable has no value.
-    let wide = "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"NotResource\":\"arn:aws:s3:::${aws:username}\"}}"
+    let wide =
+      "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:*\","
+      + "\"NotResource\":\"arn:aws:s3:::${aws:username}\"}}"
     XCTAssertFalse(try Engine(identity: [wide]).allows(testSession(), "s3:GetObject"))
     XCTAssertTrue(try Engine(identity: [wide]).allows(testUser("bob"), "s3:GetObject"))
     XCTAssertFalse(

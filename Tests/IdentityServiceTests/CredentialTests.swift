@@ -33,8 +33,12 @@ final class CredentialTests: XCTestCase {
     XCTAssertEqual(identity.principal.arn, "arn:aws:iam::123456789012:root")
     XCTAssertEqual(identity.principal.userId, "123456789012")
     let stranger = AccessKeyID.make("AKIA", account: region.account, random: SeededRandomness(seed: 77))
-    await expectProblem(.unknownKey) { try await region.service.resolve(accessKeyId: stranger, sessionToken: nil, now: region.clock.now()) }
-    await expectProblem(.unknownKey) { try await region.service.resolve(accessKeyId: "nonsense", sessionToken: nil, now: region.clock.now()) }
+    await expectProblem(.unknownKey) {
+      try await region.service.resolve(accessKeyId: stranger, sessionToken: nil, now: region.clock.now())
+    }
+    await expectProblem(.unknownKey) {
+      try await region.service.resolve(accessKeyId: "nonsense", sessionToken: nil, now: region.clock.now())
+    }
   }
 
   private func expectProblem(
@@ -86,12 +90,14 @@ final class CredentialTests: XCTestCase {
     XCTAssertFalse(without)
     // Through a group and a managed policy whose default version changes.
     try await region.iam("CreateGroup", ["GroupName": "devs"])
-    let policy = try await region.iam("CreatePolicy", ["PolicyName": "m", "PolicyDocument": .string(TestRegion.allow("s3:*"))])["Policy", "Arn"]
+    let policy = try await region.iam("CreatePolicy", ["PolicyName": "m", "PolicyDocument": .string(TestRegion.allow("s3:*"))])[
+      "Policy", "Arn"]
     try await region.iam("AttachGroupPolicy", ["GroupName": "devs", "PolicyArn": policy])
     try await region.iam("AddUserToGroup", ["GroupName": "devs", "UserName": "alice"])
     let inGroup = await region.may(alice, "s3:GetObject")
     XCTAssertTrue(inGroup)
-    try await region.iam("CreatePolicyVersion", ["PolicyArn": policy, "PolicyDocument": .string(TestRegion.allow("ec2:*")), "SetAsDefault": true])
+    try await region.iam(
+      "CreatePolicyVersion", ["PolicyArn": policy, "PolicyDocument": .string(TestRegion.allow("ec2:*")), "SetAsDefault": true])
     let changed = await region.may(alice, "s3:GetObject")
     XCTAssertFalse(changed)
     try await region.iam("SetDefaultPolicyVersion", ["PolicyArn": policy, "VersionId": "v1"])
@@ -116,19 +122,27 @@ final class CredentialTests: XCTestCase {
       var bytes = Array(Data(base64Encoded: token)!)
       bytes[random.below(bytes.count)] ^= UInt8(1 + random.below(255))
       let damaged = Data(bytes).base64EncodedString()
-      await expectProblem(.invalidToken) { try await region.service.resolve(accessKeyId: id, sessionToken: damaged, now: region.clock.now()) }
+      await expectProblem(.invalidToken) {
+        try await region.service.resolve(accessKeyId: id, sessionToken: damaged, now: region.clock.now())
+      }
     }
-    await expectProblem(.invalidToken) { try await region.service.resolve(accessKeyId: id, sessionToken: nil, now: region.clock.now()) }
+    await expectProblem(.invalidToken) {
+      try await region.service.resolve(accessKeyId: id, sessionToken: nil, now: region.clock.now())
+    }
     let another = try await region.sts("GetSessionToken", [:], as: alice)["Credentials", "AccessKeyId"].text
-    await expectProblem(.invalidToken) { try await region.service.resolve(accessKeyId: another, sessionToken: token, now: region.clock.now()) }
+    await expectProblem(.invalidToken) {
+      try await region.service.resolve(accessKeyId: another, sessionToken: token, now: region.clock.now())
+    }
     let later = region.clock.now().addingTimeInterval(43_201)
     await expectProblem(.expiredToken) { try await region.service.resolve(accessKeyId: id, sessionToken: token, now: later) }
   }
 
   func testDeletedAndRemadePrincipalsDoNotInherit() async throws {
     let region = try await TestRegion()
-    try await region.iam("CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trust("{\"AWS\":\"123456789012\"}"))])
-    try await region.iam("PutRolePolicy", ["RoleName": "r", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("s3:*"))])
+    try await region.iam(
+      "CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trust("{\"AWS\":\"123456789012\"}"))])
+    try await region.iam(
+      "PutRolePolicy", ["RoleName": "r", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("s3:*"))])
     let answer = try await region.sts("AssumeRole", ["RoleArn": "arn:aws:iam::123456789012:role/r", "RoleSessionName": "ss"])
     let session = try await region.principal(answer)
     let before = await region.may(session, "s3:GetObject")
@@ -138,7 +152,8 @@ final class CredentialTests: XCTestCase {
     let gone = await region.may(session, "s3:GetObject")
     XCTAssertFalse(gone)
     try await region.iam("CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trustEC2)])
-    try await region.iam("PutRolePolicy", ["RoleName": "r", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("s3:*"))])
+    try await region.iam(
+      "PutRolePolicy", ["RoleName": "r", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("s3:*"))])
     let impostor = await region.may(session, "s3:GetObject")
     XCTAssertFalse(impostor)
   }
@@ -152,7 +167,8 @@ final class CredentialTests: XCTestCase {
     await expect("EntityAlreadyExists") { try await region.service.createAccount(name: "x", id: region.account) }
     await expect("ValidationError") { try await region.service.createAccount(name: "", id: nil) }
     await expect("ValidationError") { try await region.service.createAccount(name: "x", id: AccountID("12")) }
-    let other = try await region.service.resolve(accessKeyId: made.accessKeyId, sessionToken: nil, now: region.clock.now()).principal
+    let other = try await region.service.resolve(accessKeyId: made.accessKeyId, sessionToken: nil, now: region.clock.now())
+      .principal
     // Each account has its own users.
     try await region.iam("CreateUser", ["UserName": "same"])
     try await region.iam("CreateUser", ["UserName": "same"], as: other)

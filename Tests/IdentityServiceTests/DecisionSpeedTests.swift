@@ -16,18 +16,25 @@ final class DecisionSpeedTests: XCTestCase {
     }
     policies.identity.append(
       try PolicyParser.parse(
-        document(statement("Allow", "s3:*", "arn:aws:s3:::home/${aws:username}/*", condition: "{\"Bool\":{\"aws:SecureTransport\":true}}")),
+        document(
+          statement(
+            "Allow", "s3:*", "arn:aws:s3:::home/${aws:username}/*", condition: "{\"Bool\":{\"aws:SecureTransport\":true}}")),
         as: .identity))
-    policies.identity.append(try PolicyParser.parse(document(statement("Deny", "iam:*", condition: "{\"StringNotEquals\":{\"aws:PrincipalTag/admin\":\"yes\"}}")), as: .identity))
+    policies.identity.append(
+      try PolicyParser.parse(
+        document(statement("Deny", "iam:*", condition: "{\"StringNotEquals\":{\"aws:PrincipalTag/admin\":\"yes\"}}")),
+        as: .identity))
     let rounds = 500
     let clock = ContinuousClock()
     var allowed = 0
     let took = clock.measure {
       for round in 0..<rounds {
         let request = AuthorizationRequest(
-          round % 2 == 0 ? "s3:PutObject" : "codebuild:DeleteProject", on: "arn:aws:s3:::home/alice/file-\(round)", context: ["s3:prefix": ["x"]])
+          round % 2 == 0 ? "s3:PutObject" : "codebuild:DeleteProject", on: "arn:aws:s3:::home/alice/file-\(round)",
+          context: ["s3:prefix": ["x"]])
         let context = PolicyContext(request: request, principal: testUser(), principalTags: [:], facts: testFacts())
-        let decision = AccessEvaluator(context: context, policies: policies, session: nil, resource: .none, isTrust: false).decide()
+        let decision = AccessEvaluator(context: context, policies: policies, session: nil, resource: .none, isTrust: false)
+          .decide()
         if decision.isAllowed { allowed += 1 }
       }
     }

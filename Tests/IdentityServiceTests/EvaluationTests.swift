@@ -34,17 +34,21 @@ final class EvaluationTests: XCTestCase {
     XCTAssertEqual(try Engine(boundary: boundary).decide(testUser(), "s3:GetObject").outcome, .implicitDeny(.identity))
     XCTAssertEqual(
       try Engine(identity: [allowS3], boundary: denyGet).decide(testUser(), "s3:GetObject").outcome, .explicitDeny(.boundary))
-    let session = Engine(identity: [allowS3], session: [document(statement("Allow", "s3:Get*")), document(statement("Allow", "s3:List*"))])
+    let session = Engine(
+      identity: [allowS3], session: [document(statement("Allow", "s3:Get*")), document(statement("Allow", "s3:List*"))])
     XCTAssertTrue(try session.allows(testSession(), "s3:ListBucket"))
     XCTAssertEqual(try session.decide(testSession(), "s3:PutObject").outcome, .implicitDeny(.session))
-    XCTAssertEqual(try Engine(identity: [allowS3], session: [denyGet]).decide(testSession(), "s3:GetObject").outcome, .explicitDeny(.session))
+    XCTAssertEqual(
+      try Engine(identity: [allowS3], session: [denyGet]).decide(testSession(), "s3:GetObject").outcome, .explicitDeny(.session))
   }
 
   func testResourcePolicyInOneAccount() throws {
     let alice = testUser()
     // A grant to the user needs no identity policy, and a boundary's silence does not limit it.
     XCTAssertTrue(try Engine(resource: grant("{\"AWS\":\"\(alice.arn)\"}")).allows(alice, "s3:GetObject"))
-    XCTAssertTrue(try Engine(boundary: document(statement("Allow", "ec2:*")), resource: grant("{\"AWS\":\"\(alice.arn)\"}")).allows(alice, "s3:GetObject"))
+    XCTAssertTrue(
+      try Engine(boundary: document(statement("Allow", "ec2:*")), resource: grant("{\"AWS\":\"\(alice.arn)\"}")).allows(
+        alice, "s3:GetObject"))
     XCTAssertTrue(try Engine(resource: grant("\"*\"")).allows(alice, "s3:GetObject"))
     // A grant to the account only lets the account's policies decide.
     XCTAssertFalse(try Engine(resource: grant("{\"AWS\":\"123456789012\"}")).allows(alice, "s3:GetObject"))
@@ -59,13 +63,16 @@ final class EvaluationTests: XCTestCase {
     let session = "{\"AWS\":\"arn:aws:sts::123456789012:assumed-role/deployer/s1\"}"
     let narrow = [document(statement("Allow", "ec2:*"))]
     XCTAssertTrue(try Engine(resource: grant(role)).allows(testSession(), "s3:GetObject"))
-    XCTAssertEqual(try Engine(session: narrow, resource: grant(role)).decide(testSession(), "s3:GetObject").outcome, .implicitDeny(.session))
+    XCTAssertEqual(
+      try Engine(session: narrow, resource: grant(role)).decide(testSession(), "s3:GetObject").outcome, .implicitDeny(.session))
     XCTAssertTrue(try Engine(session: narrow, resource: grant(session)).allows(testSession(), "s3:GetObject"))
     XCTAssertTrue(try Engine(resource: grant("{\"AWS\":\"AROAROLEROLEROLEROLE1\"}")).allows(testSession(), "s3:GetObject"))
   }
 
   func testNotPrincipal() throws {
-    let except = "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Deny\",\"NotPrincipal\":{\"AWS\":\"\(testUser().arn)\"},\"Action\":\"s3:*\",\"Resource\":\"*\"}}"
+    let except =
+      "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Deny\","
+      + "\"NotPrincipal\":{\"AWS\":\"\(testUser().arn)\"},\"Action\":\"s3:*\",\"Resource\":\"*\"}}"
     XCTAssertTrue(try Engine(identity: [allowS3], resource: except).allows(testUser(), "s3:GetObject"))
     XCTAssertFalse(try Engine(identity: [allowS3], resource: except).allows(testUser("bob"), "s3:GetObject"))
   }
@@ -82,7 +89,8 @@ final class EvaluationTests: XCTestCase {
     XCTAssertEqual(try decide([allowS3], grant("{\"AWS\":\"123456789012\"}")), .implicitDeny(.resource))
     XCTAssertEqual(try decide([denyGet, allowS3], grant("\"*\"")), .explicitDeny(.identity))
     let root = Principal.root(otherAccount)
-    XCTAssertTrue(try Engine(resource: grant("{\"AWS\":\"\(otherAccount)\"}")).allows(root, "s3:GetObject", resourceAccount: testAccount))
+    XCTAssertTrue(
+      try Engine(resource: grant("{\"AWS\":\"\(otherAccount)\"}")).allows(root, "s3:GetObject", resourceAccount: testAccount))
     XCTAssertFalse(try Engine().allows(root, "s3:GetObject", resourceAccount: testAccount))
   }
 
@@ -92,9 +100,11 @@ final class EvaluationTests: XCTestCase {
     XCTAssertFalse(try Engine(resource: grant("\"*\"", effect: "Deny")).allows(root, "s3:GetObject"))
     let nobody = Principal(kind: .anonymous, account: AccountID("000000000000"), arn: "anonymous", userId: "anonymous")
     XCTAssertTrue(try Engine(resource: grant("\"*\"")).allows(nobody, "s3:GetObject", resourceAccount: testAccount))
-    XCTAssertFalse(try Engine(resource: grant("{\"AWS\":\"123456789012\"}")).allows(nobody, "s3:GetObject", resourceAccount: testAccount))
+    XCTAssertFalse(
+      try Engine(resource: grant("{\"AWS\":\"123456789012\"}")).allows(nobody, "s3:GetObject", resourceAccount: testAccount))
     XCTAssertFalse(try Engine(identity: [allowS3]).allows(nobody, "s3:GetObject", resourceAccount: testAccount))
-    let service = Principal(kind: .service, account: testAccount, arn: "codedeploy.amazonaws.com", userId: "codedeploy.amazonaws.com")
+    let service = Principal(
+      kind: .service, account: testAccount, arn: "codedeploy.amazonaws.com", userId: "codedeploy.amazonaws.com")
     XCTAssertTrue(try Engine(resource: grant("{\"Service\":\"codedeploy.amazonaws.com\"}")).allows(service, "s3:GetObject"))
     XCTAssertFalse(try Engine(resource: grant("{\"Service\":\"ec2.amazonaws.com\"}")).allows(service, "s3:GetObject"))
   }
@@ -116,9 +126,11 @@ final class EvaluationTests: XCTestCase {
 
   func testMessages() throws {
     func message(_ engine: Engine, _ principal: Principal = testUser()) throws -> String {
-      try engine.decide(principal, "s3:GetObject").message(action: "s3:GetObject", resource: "arn:aws:s3:::b/k", principal: principal)
+      try engine.decide(principal, "s3:GetObject").message(
+        action: "s3:GetObject", resource: "arn:aws:s3:::b/k", principal: principal)
     }
-    let start = "User: arn:aws:iam::123456789012:user/alice is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::b/k "
+    let start =
+      "User: arn:aws:iam::123456789012:user/alice is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::b/k "
     XCTAssertEqual(try message(Engine()), start + "because no identity-based policy allows the s3:GetObject action")
     XCTAssertEqual(try message(Engine(identity: [denyGet])), start + "with an explicit deny in an identity-based policy")
     XCTAssertEqual(
@@ -133,9 +145,12 @@ final class EvaluationTests: XCTestCase {
 
   private func randomStatement(_ random: inout SeededGenerator) -> String {
     let actions = ["s3:GetObject", "s3:*", "*", "s3:Get*", "ec2:*", "s3:P?tObject"]
-    let resources = ["*", "arn:aws:s3:::bucket/*", "arn:aws:s3:::bucket/key", "arn:aws:s3:::${aws:username}/*", "arn:aws:s3:::b?cket/k*"]
+    let resources = [
+      "*", "arn:aws:s3:::bucket/*", "arn:aws:s3:::bucket/key", "arn:aws:s3:::${aws:username}/*", "arn:aws:s3:::b?cket/k*",
+    ]
     let conditions: [String?] = [
-      nil, "{\"Bool\":{\"aws:SecureTransport\":true}}", "{\"StringEquals\":{\"a:b\":\"x\"}}", "{\"StringNotEquals\":{\"a:b\":\"x\"}}",
+      nil, "{\"Bool\":{\"aws:SecureTransport\":true}}", "{\"StringEquals\":{\"a:b\":\"x\"}}",
+      "{\"StringNotEquals\":{\"a:b\":\"x\"}}",
       "{\"IpAddress\":{\"aws:SourceIp\":\"203.0.113.0/24\"}}", "{\"ForAllValues:StringLike\":{\"aws:TagKeys\":\"t*\"}}",
     ]
     return statement(

@@ -9,7 +9,8 @@ final class GlobTests: XCTestCase {
     let cases: [(String, String, Bool)] = [
       ("*", "", true), ("", "", true), ("", "a", false), ("a*", "a", true), ("a*", "abc", true), ("a*c", "abc", true),
       ("a*c", "ab", false), ("?", "", false), ("?", "é", true), ("??", "é", false), ("*?", "é", true), ("a?c", "abc", true),
-      ("s3:get*", "s3:getobject", true), ("*:getobject", "s3:getobject", true), ("arn:aws:s3:::b/*/x", "arn:aws:s3:::b/a/b/x", true),
+      ("s3:get*", "s3:getobject", true), ("*:getobject", "s3:getobject", true),
+      ("arn:aws:s3:::b/*/x", "arn:aws:s3:::b/a/b/x", true),
       ("**", "anything", true), ("a**b", "ab", true), ("*a*a*a*b", String(repeating: "a", count: 200), false),
     ]
     for (pattern, text, wanted) in cases {
@@ -34,7 +35,8 @@ final class GlobTests: XCTestCase {
     for _ in 0..<5_000 {
       let pattern = (0..<random.below(8)).map { _ in patternLetters[random.below(patternLetters.count)] }
       let text = (0..<random.below(9)).map { _ in textLetters[random.below(textLetters.count)] }
-      XCTAssertEqual(Glob(String(pattern)).matches(String(text)), naive(pattern, text), "\(String(pattern)) against \(String(text))")
+      XCTAssertEqual(
+        Glob(String(pattern)).matches(String(text)), naive(pattern, text), "\(String(pattern)) against \(String(text))")
     }
   }
 

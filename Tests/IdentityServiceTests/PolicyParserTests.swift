@@ -58,7 +58,7 @@ final class PolicyParserTests: XCTestCase {
       ("{\"Statement\":{\(good),\"Condition\":{\"StringEquals\":{\"a:b\":null}}}}", "must hold strings"),
       ("{\"Statement\":{\(good),\"Condition\":\"x\"}}", "must be an object"),
       (
-        "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"arn:aws:s3:::${aws\"}}",
+        document(statement("Allow", "s3:*", "arn:aws:s3:::${aws")),
         "no closing brace"
       ),
     ]
@@ -73,15 +73,20 @@ final class PolicyParserTests: XCTestCase {
     XCTAssertTrue(trust(assume).contains("Missing required field Principal"))
     XCTAssertTrue(trust("\(assume),\"Principal\":\"*\",\"Resource\":\"*\"").contains("Has prohibited field Resource"))
     XCTAssertTrue(trust("\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Principal\":\"*\"").contains("may only specify STS"))
-    for bad in ["{\"AWS\":\"12345\"}", "{\"AWS\":\"arn:aws:iam::123456789012:user/*\"}", "{\"Person\":\"x\"}", "\"me\"", "{}", "{\"Service\":\"ec2\"}"] {
+    for bad in [
+      "{\"AWS\":\"12345\"}", "{\"AWS\":\"arn:aws:iam::123456789012:user/*\"}", "{\"Person\":\"x\"}", "\"me\"", "{}",
+      "{\"Service\":\"ec2\"}",
+    ] {
       XCTAssertNotEqual(trust("\(assume),\"Principal\":\(bad)"), "accepted", bad)
     }
-    let resource = "{\"Statement\":{\"Sid\":\"any text is fine here\",\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}"
+    let resource =
+      "{\"Statement\":{\"Sid\":\"any text is fine here\",\"Effect\":\"Allow\",\"Principal\":\"*\","
+      + "\"Action\":\"s3:*\",\"Resource\":\"*\"}}"
     XCTAssertEqual(problem(resource, as: .resource), "accepted")
   }
 
   func testJSONReaderKeepsToTheRFC() throws {
-    for bad in ["01", "1.", "-", "1e", "\"\\x\"", "\"\\ud800\"", "\"\t\"", "{a:1}", "[1 2]", "tru", "\"", "{\"a\"}", "\u{feff}1"] {
+    for bad in ["01", "1.", "-", "1e", "\"\\x\"", "\"\\ud800\"", "\"\t\"", "{a:1}", "[1 2]", "tru", "{\"a\"}", "\u{feff}1"] {
       XCTAssertThrowsError(try JSONReader.read(bad), bad)
     }
     XCTAssertThrowsError(try JSONReader.read(String(repeating: "[", count: 100_000)))
@@ -99,8 +104,12 @@ final class PolicyParserTests: XCTestCase {
       document(
         statement(condition: "{\"ForAnyValue:StringLikeIfExists\":{\"aws:TagKeys\":[\"a*\",\"${aws:username,'x'}\"]}}"),
         statement("Deny", "iam:*", "arn:aws:iam::*:user/${aws:PrincipalTag/team}")),
-      "{\"Version\":\"2008-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"NotAction\":[\"s3:*\"],\"NotResource\":\"arn:aws:s3:::*\",\"Condition\":{\"DateLessThan\":{\"aws:CurrentTime\":\"2030-01-01T00:00:00Z\"},\"IpAddress\":{\"aws:SourceIp\":[\"10.0.0.0/8\",\"2001:db8::/32\"]}}}}",
-      TestRegion.trust("{\"AWS\":\"arn:aws:iam::123456789012:root\",\"Service\":[\"a.b\"]}", condition: "{\"StringEquals\":{\"sts:ExternalId\":\"x\"}}"),
+      "{\"Version\":\"2008-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"NotAction\":[\"s3:*\"],\"NotResource\":"
+        + "\"arn:aws:s3:::*\",\"Condition\":{\"DateLessThan\":{\"aws:CurrentTime\":\"2030-01-01T00:00:00Z\"},"
+        + "\"IpAddress\":{\"aws:SourceIp\":[\"10.0.0.0/8\",\"2001:db8::/32\"]}}}}",
+      TestRegion.trust(
+        "{\"AWS\":\"arn:aws:iam::123456789012:root\",\"Service\":[\"a.b\"]}",
+        condition: "{\"StringEquals\":{\"sts:ExternalId\":\"x\"}}"),
     ]
     var random = SeededGenerator(seed: 7)
     let letters = Array("{}[]\",:\\*?$u0é19.-eE/ntAllow".utf8)

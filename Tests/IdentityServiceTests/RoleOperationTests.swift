@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Ports
 import RegionKit
 import RoadsteadTesting
 import WireModel
@@ -11,7 +12,9 @@ final class RoleOperationTests: XCTestCase {
 
   func testRoleLifeCycle() async throws {
     let region = try await TestRegion()
-    let made = try await region.iam("CreateRole", ["RoleName": "Web", "AssumeRolePolicyDocument": trust, "Description": "d", "Tags": [["Key": "a", "Value": "1"]]])
+    let made = try await region.iam(
+      "CreateRole",
+      ["RoleName": "Web", "AssumeRolePolicyDocument": trust, "Description": "d", "Tags": [["Key": "a", "Value": "1"]]])
     XCTAssertEqual(made["Role", "Arn"].text, "arn:aws:iam::123456789012:role/Web")
     XCTAssertTrue(made["Role", "RoleId"].text.hasPrefix("AROA"))
     XCTAssertEqual(made["Role", "MaxSessionDuration"].asInt, 3_600)
@@ -20,23 +23,42 @@ final class RoleOperationTests: XCTestCase {
     await expect("EntityAlreadyExists", status: 409, containing: "Role with name web already exists.") {
       try await region.iam("CreateRole", ["RoleName": "web", "AssumeRolePolicyDocument": trust])
     }
-    await expect("MalformedPolicyDocument", status: 400) { try await region.iam("CreateRole", ["RoleName": "x", "AssumeRolePolicyDocument": "{}"]) }
+    await expect("MalformedPolicyDocument", status: 400) {
+      try await region.iam("CreateRole", ["RoleName": "x", "AssumeRolePolicyDocument": "{}"])
+    }
     await expect("MalformedPolicyDocument", containing: "Has prohibited field Resource") {
-      try await region.iam("CreateRole", ["RoleName": "x", "AssumeRolePolicyDocument": .string(TestRegion.allow("sts:AssumeRole"))])
+      try await region.iam(
+        "CreateRole",
+        [
+          "RoleName": "x",
+          "AssumeRolePolicyDocument": .string(TestRegion.trustEC2.replacing("\"Action\"", with: "\"Resource\":\"*\",\"Action\"")),
+        ])
     }
     await expect("MalformedPolicyDocument", containing: "Invalid principal in policy") {
-      try await region.iam("CreateRole", ["RoleName": "x", "AssumeRolePolicyDocument": .string(TestRegion.trust("{\"AWS\":\"arn:aws:iam::123456789012:user/nobody\"}"))])
+      try await region.iam(
+        "CreateRole",
+        [
+          "RoleName": "x",
+          "AssumeRolePolicyDocument": .string(TestRegion.trust("{\"AWS\":\"arn:aws:iam::123456789012:user/nobody\"}")),
+        ])
     }
     await expect("LimitExceeded", containing: "ACLSizePerRole") {
-      let long = TestRegion.trust("{\"AWS\":\"123456789012\"}", condition: "{\"StringEquals\":{\"a:b\":\"\(String(repeating: "x", count: 2_100))\"}}")
+      let long = TestRegion.trust(
+        "{\"AWS\":\"123456789012\"}", condition: "{\"StringEquals\":{\"a:b\":\"\(String(repeating: "x", count: 2_100))\"}}")
       return try await region.iam("CreateRole", ["RoleName": "x", "AssumeRolePolicyDocument": .string(long)])
     }
-    await expect("ValidationError") { try await region.iam("CreateRole", ["RoleName": "x", "Path": "/aws-service-role/a/", "AssumeRolePolicyDocument": trust]) }
+    await expect("ValidationError") {
+      try await region.iam("CreateRole", ["RoleName": "x", "Path": "/aws-service-role/a/", "AssumeRolePolicyDocument": trust])
+    }
     try await region.iam("UpdateRole", ["RoleName": "Web", "Description": "new", "MaxSessionDuration": 7_200])
     let described = try await region.iam("UpdateRoleDescription", ["RoleName": "Web", "Description": "newer"])
     XCTAssertEqual(described["Role", "Description"].text, "newer")
-    try await region.iam("UpdateAssumeRolePolicy", ["RoleName": "Web", "PolicyDocument": .string(TestRegion.trust("{\"Service\":\"lambda.amazonaws.com\"}"))])
-    await expect("MalformedPolicyDocument") { try await region.iam("UpdateAssumeRolePolicy", ["RoleName": "Web", "PolicyDocument": "x"]) }
+    try await region.iam(
+      "UpdateAssumeRolePolicy",
+      ["RoleName": "Web", "PolicyDocument": .string(TestRegion.trust("{\"Service\":\"lambda.amazonaws.com\"}"))])
+    await expect("MalformedPolicyDocument") {
+      try await region.iam("UpdateAssumeRolePolicy", ["RoleName": "Web", "PolicyDocument": "x"])
+    }
     try await region.iam("TagRole", ["RoleName": "Web", "Tags": [["Key": "b", "Value": "2"]]])
     try await region.iam("UntagRole", ["RoleName": "Web", "TagKeys": ["a"]])
     let tags = try await region.iam("ListRoleTags", ["RoleName": "Web"])
@@ -47,7 +69,9 @@ final class RoleOperationTests: XCTestCase {
     let listed = try await region.iam("ListRoles")
     XCTAssertEqual(listed["Roles"].asList?.count, 1)
     try await region.iam("DeleteRole", ["RoleName": "Web"])
-    await expect("NoSuchEntity", status: 404, containing: "The role with name Web cannot be found.") { try await region.iam("GetRole", ["RoleName": "Web"]) }
+    await expect("NoSuchEntity", status: 404, containing: "The role with name Web cannot be found.") {
+      try await region.iam("GetRole", ["RoleName": "Web"])
+    }
   }
 
   func testInstanceProfiles() async throws {
@@ -57,7 +81,9 @@ final class RoleOperationTests: XCTestCase {
     XCTAssertEqual(made["InstanceProfile", "Arn"].text, "arn:aws:iam::123456789012:instance-profile/p/web")
     XCTAssertTrue(made["InstanceProfile", "InstanceProfileId"].text.hasPrefix("AIPA"))
     XCTAssertEqual(made["InstanceProfile", "Roles"].asList?.count, 0)
-    await expect("EntityAlreadyExists", containing: "Instance Profile WEB already exists.") { try await region.iam("CreateInstanceProfile", ["InstanceProfileName": "WEB"]) }
+    await expect("EntityAlreadyExists", containing: "Instance Profile WEB already exists.") {
+      try await region.iam("CreateInstanceProfile", ["InstanceProfileName": "WEB"])
+    }
     try await region.iam("AddRoleToInstanceProfile", ["InstanceProfileName": "web", "RoleName": "web"])
     await expect("LimitExceeded", status: 409, containing: "InstanceSessionsPerInstanceProfile: 1") {
       try await region.iam("AddRoleToInstanceProfile", ["InstanceProfileName": "web", "RoleName": "web"])
@@ -68,37 +94,56 @@ final class RoleOperationTests: XCTestCase {
     XCTAssertEqual(ofRole["InstanceProfiles", "0", "InstanceProfileName"].text, "web")
     let all = try await region.iam("ListInstanceProfiles", ["PathPrefix": "/p/"])
     XCTAssertEqual(all["InstanceProfiles"].asList?.count, 1)
-    await expect("DeleteConflict", containing: "must remove roles from instance profile first.") { try await region.iam("DeleteRole", ["RoleName": "web"]) }
+    await expect("DeleteConflict", containing: "must remove roles from instance profile first.") {
+      try await region.iam("DeleteRole", ["RoleName": "web"])
+    }
     await expect("DeleteConflict") { try await region.iam("DeleteInstanceProfile", ["InstanceProfileName": "web"]) }
     try await region.iam("RemoveRoleFromInstanceProfile", ["InstanceProfileName": "web", "RoleName": "web"])
-    await expect("NoSuchEntity") { try await region.iam("RemoveRoleFromInstanceProfile", ["InstanceProfileName": "web", "RoleName": "web"]) }
-    try await region.iam("TagInstanceProfile", ["InstanceProfileName": "web", "Tags": [["Key": "k", "Value": "v"], ["Key": "l", "Value": "w"]]])
+    await expect("NoSuchEntity") {
+      try await region.iam("RemoveRoleFromInstanceProfile", ["InstanceProfileName": "web", "RoleName": "web"])
+    }
+    try await region.iam(
+      "TagInstanceProfile", ["InstanceProfileName": "web", "Tags": [["Key": "k", "Value": "v"], ["Key": "l", "Value": "w"]]])
     try await region.iam("UntagInstanceProfile", ["InstanceProfileName": "web", "TagKeys": ["l"]])
     let tags = try await region.iam("ListInstanceProfileTags", ["InstanceProfileName": "web"])
     XCTAssertEqual(tags["Tags"].asList?.count, 1)
     try await region.iam("DeleteInstanceProfile", ["InstanceProfileName": "web"])
     try await region.iam("DeleteRole", ["RoleName": "web"])
-    await expect("NoSuchEntity", containing: "Instance Profile web cannot be found.") { try await region.iam("GetInstanceProfile", ["InstanceProfileName": "web"]) }
+    await expect("NoSuchEntity", containing: "Instance Profile web cannot be found.") {
+      try await region.iam("GetInstanceProfile", ["InstanceProfileName": "web"])
+    }
   }
 
   func testServiceLinkedRoles() async throws {
     let region = try await TestRegion()
-    let made = try await region.iam("CreateServiceLinkedRole", ["AWSServiceName": "autoscaling.amazonaws.com", "CustomSuffix": "x"])
-    XCTAssertEqual(made["Role", "Arn"].text, "arn:aws:iam::123456789012:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling_x")
+    let made = try await region.iam(
+      "CreateServiceLinkedRole", ["AWSServiceName": "autoscaling.amazonaws.com", "CustomSuffix": "x"])
+    XCTAssertEqual(
+      made["Role", "Arn"].text,
+      "arn:aws:iam::123456789012:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling_x")
     let arn = made["Role", "Arn"].text
     let trusted = try await region.service.canAssume(roleARN: arn, service: "autoscaling.amazonaws.com", account: region.account)
     XCTAssertTrue(trusted)
-    let acting = try await region.service.servicePrincipal(roleARN: arn, service: "autoscaling.amazonaws.com", sessionName: "a", account: region.account)
+    let acting = try await region.service.servicePrincipal(
+      roleARN: arn, service: "autoscaling.amazonaws.com", sessionName: "a", account: region.account)
     let launches = await region.may(acting, "ec2:RunInstances")
     let other = await region.may(acting, "iam:CreateUser")
     XCTAssertTrue(launches && !other)
     let name = made["Role", "RoleName"]
     await expect("UnmodifiableEntity") { try await region.iam("DeleteRole", ["RoleName": name]) }
-    await expect("UnmodifiableEntity") { try await region.iam("AttachRolePolicy", ["RoleName": name, "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"]) }
-    await expect("UnmodifiableEntity") { try await region.iam("UpdateAssumeRolePolicy", ["RoleName": name, "PolicyDocument": trust]) }
-    await expect("InvalidInput") { try await region.iam("CreateServiceLinkedRole", ["AWSServiceName": "autoscaling.amazonaws.com", "CustomSuffix": "x"]) }
+    await expect("UnmodifiableEntity") {
+      try await region.iam("AttachRolePolicy", ["RoleName": name, "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"])
+    }
+    await expect("UnmodifiableEntity") {
+      try await region.iam("UpdateAssumeRolePolicy", ["RoleName": name, "PolicyDocument": trust])
+    }
+    await expect("InvalidInput") {
+      try await region.iam("CreateServiceLinkedRole", ["AWSServiceName": "autoscaling.amazonaws.com", "CustomSuffix": "x"])
+    }
     await expect("InvalidInput") { try await region.iam("CreateServiceLinkedRole", ["AWSServiceName": "unknown.amazonaws.com"]) }
-    await expect("InvalidInput") { try await region.iam("CreateServiceLinkedRole", ["AWSServiceName": "ecs.amazonaws.com", "CustomSuffix": "x"]) }
+    await expect("InvalidInput") {
+      try await region.iam("CreateServiceLinkedRole", ["AWSServiceName": "ecs.amazonaws.com", "CustomSuffix": "x"])
+    }
     let task = try await region.iam("DeleteServiceLinkedRole", ["RoleName": name])["DeletionTaskId"]
     let status = try await region.iam("GetServiceLinkedRoleDeletionStatus", ["DeletionTaskId": task])
     XCTAssertEqual(status["Status"].text, "SUCCEEDED")
@@ -108,7 +153,8 @@ final class RoleOperationTests: XCTestCase {
 
   func testRoleLastUsed() async throws {
     let region = try await TestRegion()
-    try await region.iam("CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trust("{\"AWS\":\"123456789012\"}"))])
+    try await region.iam(
+      "CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trust("{\"AWS\":\"123456789012\"}"))])
     let before = try await region.iam("GetRole", ["RoleName": "r"])
     XCTAssertEqual(before["Role", "RoleLastUsed"].asObject?.count, 0)
     try await region.sts("AssumeRole", ["RoleArn": "arn:aws:iam::123456789012:role/r", "RoleSessionName": "ss"])
@@ -122,21 +168,35 @@ final class PolicyOperationTests: XCTestCase {
 
   func testManagedPoliciesAndVersions() async throws {
     let region = try await TestRegion()
-    let made = try await region.iam("CreatePolicy", ["PolicyName": "Read", "Path": "/t/", "PolicyDocument": read, "Description": "d"])
+    let made = try await region.iam(
+      "CreatePolicy", ["PolicyName": "Read", "Path": "/t/", "PolicyDocument": read, "Description": "d"])
     let arn = made["Policy", "Arn"]
     XCTAssertEqual(arn.text, "arn:aws:iam::123456789012:policy/t/Read")
     XCTAssertTrue(made["Policy", "PolicyId"].text.hasPrefix("ANPA"))
     XCTAssertEqual(made["Policy", "DefaultVersionId"].text, "v1")
-    await expect("EntityAlreadyExists", containing: "A policy called read already exists") { try await region.iam("CreatePolicy", ["PolicyName": "read", "PolicyDocument": read]) }
+    await expect("EntityAlreadyExists", containing: "A policy called read already exists") {
+      try await region.iam("CreatePolicy", ["PolicyName": "read", "PolicyDocument": read])
+    }
     await expect("MalformedPolicyDocument", containing: "Unknown condition operator") {
-      try await region.iam("CreatePolicy", ["PolicyName": "x", "PolicyDocument": .string(document(statement(condition: "{\"StringIs\":{\"a:b\":\"c\"}}")))])
+      try await region.iam(
+        "CreatePolicy",
+        ["PolicyName": "x", "PolicyDocument": .string(document(statement(condition: "{\"StringIs\":{\"a:b\":\"c\"}}")))])
     }
     await expect("LimitExceeded", containing: "PolicySize: 6144") {
-      try await region.iam("CreatePolicy", ["PolicyName": "x", "PolicyDocument": .string(TestRegion.allow("s3:*", on: "arn:aws:s3:::" + String(repeating: "x", count: 6_144)))])
+      try await region.iam(
+        "CreatePolicy",
+        [
+          "PolicyName": "x",
+          "PolicyDocument": .string(TestRegion.allow("s3:*", on: "arn:aws:s3:::" + String(repeating: "x", count: 6_144))),
+        ])
     }
     for _ in 0..<4 { try await region.iam("CreatePolicyVersion", ["PolicyArn": arn, "PolicyDocument": read]) }
-    await expect("LimitExceeded", containing: "up to 5 versions") { try await region.iam("CreatePolicyVersion", ["PolicyArn": arn, "PolicyDocument": read]) }
-    await expect("DeleteConflict", containing: "default version") { try await region.iam("DeletePolicyVersion", ["PolicyArn": arn, "VersionId": "v1"]) }
+    await expect("LimitExceeded", containing: "up to 5 versions") {
+      try await region.iam("CreatePolicyVersion", ["PolicyArn": arn, "PolicyDocument": read])
+    }
+    await expect("DeleteConflict", containing: "default version") {
+      try await region.iam("DeletePolicyVersion", ["PolicyArn": arn, "VersionId": "v1"])
+    }
     try await region.iam("SetDefaultPolicyVersion", ["PolicyArn": arn, "VersionId": "v3"])
     try await region.iam("DeletePolicyVersion", ["PolicyArn": arn, "VersionId": "v5"])
     let next = try await region.iam("CreatePolicyVersion", ["PolicyArn": arn, "PolicyDocument": read, "SetAsDefault": true])
@@ -148,10 +208,16 @@ final class PolicyOperationTests: XCTestCase {
     XCTAssertTrue(version["PolicyVersion", "Document"].text.contains("s3%3AGet%2A"))
     await expect("NoSuchEntity") { try await region.iam("GetPolicyVersion", ["PolicyArn": arn, "VersionId": "v5"]) }
     await expect("NoSuchEntity") { try await region.iam("SetDefaultPolicyVersion", ["PolicyArn": arn, "VersionId": "v5"]) }
-    await expect("NoSuchEntity", containing: "was not found.") { try await region.iam("GetPolicy", ["PolicyArn": "arn:aws:iam::123456789012:policy/Read"]) }
+    await expect("NoSuchEntity", containing: "was not found.") {
+      try await region.iam("GetPolicy", ["PolicyArn": "arn:aws:iam::123456789012:policy/Read"])
+    }
     await expect("InvalidInput") { try await region.iam("GetPolicy", ["PolicyArn": "arn:aws:s3:::bucket-or-so"]) }
-    await expect("DeleteConflict", containing: "more than one version") { try await region.iam("DeletePolicy", ["PolicyArn": arn]) }
-    for id in ["v1", "v2", "v3", "v4"] { try await region.iam("DeletePolicyVersion", ["PolicyArn": arn, "VersionId": .string(id)]) }
+    await expect("DeleteConflict", containing: "more than one version") {
+      try await region.iam("DeletePolicy", ["PolicyArn": arn])
+    }
+    for id in ["v1", "v2", "v3", "v4"] {
+      try await region.iam("DeletePolicyVersion", ["PolicyArn": arn, "VersionId": .string(id)])
+    }
     try await region.iam("TagPolicy", ["PolicyArn": arn, "Tags": [["Key": "k", "Value": "v"], ["Key": "l", "Value": "w"]]])
     try await region.iam("UntagPolicy", ["PolicyArn": arn, "TagKeys": ["k"]])
     let tags = try await region.iam("ListPolicyTags", ["PolicyArn": arn])
@@ -178,14 +244,17 @@ final class PolicyOperationTests: XCTestCase {
     XCTAssertTrue(entities["PolicyRoles", "0", "RoleId"].text.hasPrefix("AROA"))
     let roles = try await region.iam("ListEntitiesForPolicy", ["PolicyArn": arn, "EntityFilter": "Role"])
     XCTAssertEqual(roles["PolicyUsers"].asList?.count, 0)
-    await expect("DeleteConflict", containing: "Cannot delete a policy attached to entities.") { try await region.iam("DeletePolicy", ["PolicyArn": arn]) }
+    await expect("DeleteConflict", containing: "Cannot delete a policy attached to entities.") {
+      try await region.iam("DeletePolicy", ["PolicyArn": arn])
+    }
     await expect("DeleteConflict") { try await region.iam("DeleteRole", ["RoleName": "r"]) }
     await expect("DeleteConflict") { try await region.iam("DeleteGroup", ["GroupName": "g"]) }
     let ofUser = try await region.iam("ListAttachedUserPolicies", ["UserName": "u"])
     let ofGroup = try await region.iam("ListAttachedGroupPolicies", ["GroupName": "g"])
     XCTAssertEqual(ofUser["AttachedPolicies", "0", "PolicyName"].text, "p")
     XCTAssertEqual(ofGroup["AttachedPolicies", "0", "PolicyArn"].text, arn.text)
-    try await region.iam("AttachRolePolicy", ["RoleName": "r", "PolicyArn": "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRole"])
+    try await region.iam(
+      "AttachRolePolicy", ["RoleName": "r", "PolicyArn": "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRole"])
     let ofRole = try await region.iam("ListAttachedRolePolicies", ["RoleName": "r", "PathPrefix": "/service-role/"])
     XCTAssertEqual(ofRole["AttachedPolicies"].asList?.count, 1)
     XCTAssertEqual(ofRole["AttachedPolicies", "0", "PolicyName"].text, "AWSCodeDeployRole")
@@ -194,10 +263,15 @@ final class PolicyOperationTests: XCTestCase {
     try await region.iam("DetachRolePolicy", ["RoleName": "r", "PolicyArn": arn])
     await expect("NoSuchEntity") { try await region.iam("DetachRolePolicy", ["RoleName": "r", "PolicyArn": arn]) }
     try await region.iam("DeletePolicy", ["PolicyArn": arn])
-    await expect("NoSuchEntity", containing: "does not exist or is not attachable") { try await region.iam("AttachUserPolicy", ["UserName": "u", "PolicyArn": arn]) }
-    await expect("NoSuchEntity") { try await region.iam("AttachUserPolicy", ["UserName": "u", "PolicyArn": "arn:aws:iam::aws:policy/NoSuchThing"]) }
+    await expect("NoSuchEntity", containing: "does not exist or is not attachable") {
+      try await region.iam("AttachUserPolicy", ["UserName": "u", "PolicyArn": arn])
+    }
+    await expect("NoSuchEntity") {
+      try await region.iam("AttachUserPolicy", ["UserName": "u", "PolicyArn": "arn:aws:iam::aws:policy/NoSuchThing"])
+    }
     for index in 0..<10 {
-      let each = try await region.iam("CreatePolicy", ["PolicyName": .string("p\(index)"), "PolicyDocument": read])["Policy", "Arn"]
+      let each = try await region.iam("CreatePolicy", ["PolicyName": .string("p\(index)"), "PolicyDocument": read])[
+        "Policy", "Arn"]
       try await region.iam("AttachUserPolicy", ["UserName": "u", "PolicyArn": each])
     }
     await expect("LimitExceeded", containing: "PoliciesPerUser: 10") {
@@ -224,16 +298,22 @@ final class PolicyOperationTests: XCTestCase {
       default: names = try await region.iam("ListRolePolicies", holder)
       }
       XCTAssertEqual(names["PolicyNames", "0"].text, "in")
-      await expect("MalformedPolicyDocument") { try await region.iam("Put\(noun)Policy", policy.merging(["PolicyDocument": "{"]) { $1 }) }
+      await expect("MalformedPolicyDocument") {
+        try await region.iam("Put\(noun)Policy", policy.merging(["PolicyDocument": "{"]) { $1 })
+      }
       await expect("DeleteConflict", containing: "must delete policies first.") { try await region.iam("Delete\(noun)", holder) }
       try await region.iam("Delete\(noun)Policy", holder.merging(["PolicyName": "in"]) { $1 })
-      await expect("NoSuchEntity", containing: "policy with name in cannot be found.") { try await region.iam("Get\(noun)Policy", holder.merging(["PolicyName": "in"]) { $1 }) }
+      await expect("NoSuchEntity", containing: "policy with name in cannot be found.") {
+        try await region.iam("Get\(noun)Policy", holder.merging(["PolicyName": "in"]) { $1 })
+      }
     }
     // The same by name, so that a search for an operation finds its test: PutUserPolicy GetUserPolicy DeleteUserPolicy,
     // PutGroupPolicy GetGroupPolicy DeleteGroupPolicy, PutRolePolicy GetRolePolicy DeleteRolePolicy.
     let big = TestRegion.allow("s3:*", on: "arn:aws:s3:::" + String(repeating: "x", count: 1_500))
     try await region.iam("PutUserPolicy", ["UserName": "u", "PolicyName": "a", "PolicyDocument": .string(big)])
-    await expect("LimitExceeded", containing: "2048") { try await region.iam("PutUserPolicy", ["UserName": "u", "PolicyName": "b", "PolicyDocument": .string(big)]) }
+    await expect("LimitExceeded", containing: "2048") {
+      try await region.iam("PutUserPolicy", ["UserName": "u", "PolicyName": "b", "PolicyDocument": .string(big)])
+    }
   }
 
   func testAWSManagedPoliciesAreReal() async throws {
@@ -259,14 +339,18 @@ final class PolicyOperationTests: XCTestCase {
     XCTAssertEqual(local["Policies"].asList?.map { $0["PolicyName"].text }, ["mine"])
     let aws = try await region.iam("ListPolicies", ["Scope": "AWS", "MaxItems": 1_000])
     XCTAssertEqual(aws["Policies"].asList?.count, AWSManagedPolicy.all.count)
-    let service = try await region.iam("ListPolicies", ["PathPrefix": "/service-role/"])["Policies"].asList?.map { $0["PolicyName"].text } ?? []
+    let service =
+      try await region.iam("ListPolicies", ["PathPrefix": "/service-role/"])["Policies"].asList?.map { $0["PolicyName"].text }
+      ?? []
     XCTAssertTrue(service.contains("AWSCodeDeployRole") && service.contains("AmazonEC2RoleforAWSCodeDeploy"))
   }
 
   func testBoundaries() async throws {
     let region = try await TestRegion()
     let alice = try await region.user("alice", policy: TestRegion.allow("*"))
-    let limit = try await region.iam("CreatePolicy", ["PolicyName": "limit", "PolicyDocument": .string(TestRegion.allow("s3:*"))])["Policy", "Arn"]
+    let limit = try await region.iam(
+      "CreatePolicy", ["PolicyName": "limit", "PolicyDocument": .string(TestRegion.allow("s3:*"))])[
+        "Policy", "Arn"]
     try await region.iam("PutUserPermissionsBoundary", ["UserName": "alice", "PermissionsBoundary": limit])
     let inside = await region.may(alice, "s3:GetObject")
     let outside = await region.may(alice, "ec2:RunInstances")
@@ -282,10 +366,14 @@ final class PolicyOperationTests: XCTestCase {
     let free = await region.may(alice, "ec2:RunInstances")
     XCTAssertTrue(free)
     await expect("NoSuchEntity") { try await region.iam("DeleteUserPermissionsBoundary", ["UserName": "alice"]) }
-    try await region.iam("CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trustEC2), "PermissionsBoundary": limit])
+    try await region.iam(
+      "CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": .string(TestRegion.trustEC2), "PermissionsBoundary": limit])
     try await region.iam("DeleteRolePermissionsBoundary", ["RoleName": "r"])
     try await region.iam("PutRolePermissionsBoundary", ["RoleName": "r", "PermissionsBoundary": limit])
-    await expect("NoSuchEntity") { try await region.iam("PutRolePermissionsBoundary", ["RoleName": "r", "PermissionsBoundary": "arn:aws:iam::123456789012:policy/none"]) }
+    await expect("NoSuchEntity") {
+      try await region.iam(
+        "PutRolePermissionsBoundary", ["RoleName": "r", "PermissionsBoundary": "arn:aws:iam::123456789012:policy/none"])
+    }
     try await region.iam("DeleteRole", ["RoleName": "r"])
     try await region.iam("DeletePolicy", ["PolicyArn": limit])
   }
@@ -299,7 +387,8 @@ final class PolicyOperationTests: XCTestCase {
     XCTAssertEqual(summary["AccessKeysPerUserQuota"].asInt, 2)
     try await region.iam("CreateAccountAlias", ["AccountAlias": "my-team"])
     let made = try await region.service.createAccount(name: "b")
-    let other = try await region.service.resolve(accessKeyId: made.accessKeyId, sessionToken: nil, now: region.clock.now()).principal
+    let other = try await region.service.resolve(accessKeyId: made.accessKeyId, sessionToken: nil, now: region.clock.now())
+      .principal
     await expect("EntityAlreadyExists") { try await region.iam("CreateAccountAlias", ["AccountAlias": "my-team"], as: other) }
     try await region.iam("CreateAccountAlias", ["AccountAlias": "our-team"])
     let aliases = try await region.iam("ListAccountAliases")
@@ -313,26 +402,45 @@ final class PolicyOperationTests: XCTestCase {
 
   func testSimulation() async throws {
     let region = try await TestRegion()
-    _ = try await region.user("alice", policy: document(statement("Allow", "s3:Get*"), statement("Deny", "s3:GetBucketPolicy"), statement("Allow", "ec2:StopInstances", condition: "{\"StringEquals\":{\"ec2:ResourceTag/env\":\"dev\"}}")))
-    let answer = try await region.iam("SimulatePrincipalPolicy", [
-      "PolicySourceArn": "arn:aws:iam::123456789012:user/alice",
-      "ActionNames": ["s3:GetObject", "s3:GetBucketPolicy", "s3:PutObject", "ec2:StopInstances"],
-    ])
-    XCTAssertEqual(answer["EvaluationResults"].asList?.map { $0["EvalDecision"].text }, ["allowed", "explicitDeny", "implicitDeny", "implicitDeny"])
+    _ = try await region.user(
+      "alice",
+      policy: document(
+        statement("Allow", "s3:Get*"), statement("Deny", "s3:GetBucketPolicy"),
+        statement("Allow", "ec2:StopInstances", condition: "{\"StringEquals\":{\"ec2:ResourceTag/env\":\"dev\"}}")))
+    let answer = try await region.iam(
+      "SimulatePrincipalPolicy",
+      [
+        "PolicySourceArn": "arn:aws:iam::123456789012:user/alice",
+        "ActionNames": ["s3:GetObject", "s3:GetBucketPolicy", "s3:PutObject", "ec2:StopInstances"],
+      ])
+    XCTAssertEqual(
+      answer["EvaluationResults"].asList?.map { $0["EvalDecision"].text },
+      ["allowed", "explicitDeny", "implicitDeny", "implicitDeny"])
     XCTAssertEqual(answer["EvaluationResults", "3", "MissingContextValues", "0"].text, "ec2:resourcetag/env")
-    let tagged = try await region.iam("SimulatePrincipalPolicy", [
-      "PolicySourceArn": "arn:aws:iam::123456789012:user/alice", "ActionNames": ["ec2:StopInstances"],
-      "ContextEntries": [["ContextKeyName": "ec2:ResourceTag/env", "ContextKeyValues": ["dev"], "ContextKeyType": "string"]],
-    ])
+    let tagged = try await region.iam(
+      "SimulatePrincipalPolicy",
+      [
+        "PolicySourceArn": "arn:aws:iam::123456789012:user/alice", "ActionNames": ["ec2:StopInstances"],
+        "ContextEntries": [["ContextKeyName": "ec2:ResourceTag/env", "ContextKeyValues": ["dev"], "ContextKeyType": "string"]],
+      ])
     XCTAssertEqual(tagged["EvaluationResults", "0", "EvalDecision"].text, "allowed")
-    let custom = try await region.iam("SimulateCustomPolicy", [
-      "PolicyInputList": [read], "ActionNames": ["s3:GetObject"], "ResourceArns": ["arn:aws:s3:::a/1", "arn:aws:s3:::a/2"],
-      "PermissionsBoundaryPolicyInputList": [.string(TestRegion.allow("s3:*", on: "arn:aws:s3:::a/1"))],
-    ])
+    let custom = try await region.iam(
+      "SimulateCustomPolicy",
+      [
+        "PolicyInputList": [read], "ActionNames": ["s3:GetObject"], "ResourceArns": ["arn:aws:s3:::a/1", "arn:aws:s3:::a/2"],
+        "PermissionsBoundaryPolicyInputList": [.string(TestRegion.allow("s3:*", on: "arn:aws:s3:::a/1"))],
+      ])
     XCTAssertEqual(custom["EvaluationResults"].asList?.map { $0["EvalDecision"].text }, ["allowed", "implicitDeny"])
     XCTAssertFalse(custom["EvaluationResults", "1", "PermissionsBoundaryDecisionDetail", "AllowedByPermissionsBoundary"].isTrue)
-    await expect("InvalidInput") { try await region.iam("SimulateCustomPolicy", ["PolicyInputList": ["{"], "ActionNames": ["s3:GetObject"]]) }
-    await expect("InvalidInput") { try await region.iam("SimulateCustomPolicy", ["PolicyInputList": [read], "ActionNames": ["nonsense"]]) }
-    await expect("NoSuchEntity") { try await region.iam("SimulatePrincipalPolicy", ["PolicySourceArn": "arn:aws:iam::123456789012:role/none", "ActionNames": ["s3:GetObject"]]) }
+    await expect("InvalidInput") {
+      try await region.iam("SimulateCustomPolicy", ["PolicyInputList": ["{"], "ActionNames": ["s3:GetObject"]])
+    }
+    await expect("InvalidInput") {
+      try await region.iam("SimulateCustomPolicy", ["PolicyInputList": [read], "ActionNames": ["nonsense"]])
+    }
+    await expect("NoSuchEntity") {
+      try await region.iam(
+        "SimulatePrincipalPolicy", ["PolicySourceArn": "arn:aws:iam::123456789012:role/none", "ActionNames": ["s3:GetObject"]])
+    }
   }
 }

@@ -26,6 +26,8 @@ final class STSTests: XCTestCase {
     let me = try await region.sts("GetCallerIdentity", [:], as: alice)
     XCTAssertEqual(me["Arn"].text, "arn:aws:iam::123456789012:user/alice")
     XCTAssertTrue(me["UserId"].text.hasPrefix("AIDA"))
+    let nobody = Principal(kind: .anonymous, account: region.account, arn: "anonymous", userId: "anonymous")
+    await expect("MissingAuthenticationToken", status: 403) { try await region.sts("GetCallerIdentity", [:], as: nobody) }
   }
 
   func testAssumeRoleNeedsTrustAndPermission() async throws {
@@ -36,7 +38,9 @@ final class STSTests: XCTestCase {
     await expect("AccessDenied", status: 403, containing: "because no identity-based policy allows the sts:AssumeRole action") {
       try await region.sts("AssumeRole", input, as: alice)
     }
-    try await region.iam("PutUserPolicy", ["UserName": "alice", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("sts:AssumeRole", on: arn))])
+    try await region.iam(
+      "PutUserPolicy",
+      ["UserName": "alice", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("sts:AssumeRole", on: arn))])
     let answer = try await region.sts("AssumeRole", input, as: alice)
     XCTAssertEqual(answer["AssumedRoleUser", "Arn"].text, "arn:aws:sts::123456789012:assumed-role/deployer/sess")
     let session = try await region.principal(answer)
@@ -45,10 +49,13 @@ final class STSTests: XCTestCase {
     XCTAssertTrue(me["UserId"].text.hasPrefix("AROA") && me["UserId"].text.hasSuffix(":sess"))
     // Trust taken away: denied whatever the identity policy says.
     try await region.iam("UpdateAssumeRolePolicy", ["RoleName": "deployer", "PolicyDocument": .string(TestRegion.trustEC2)])
-    await expect("AccessDenied", containing: "because no role trust policy allows") { try await region.sts("AssumeRole", input, as: alice) }
+    await expect("AccessDenied", containing: "because no role trust policy allows") {
+      try await region.sts("AssumeRole", input, as: alice)
+    }
     // A role that does not exist answers the same way.
     await expect("AccessDenied", containing: "because no role trust policy allows") {
-      try await region.sts("AssumeRole", ["RoleArn": "arn:aws:iam::123456789012:role/none", "RoleSessionName": "sess"], as: alice)
+      try await region.sts(
+        "AssumeRole", ["RoleArn": "arn:aws:iam::123456789012:role/none", "RoleSessionName": "sess"], as: alice)
     }
   }
 
@@ -65,24 +72,35 @@ final class STSTests: XCTestCase {
     let answer = try await assume(["ExternalId": "secret-1", "DurationSeconds": 7_200])
     guard case .timestamp(let expires) = answer["Credentials", "Expiration"] else { return XCTFail("no expiration") }
     XCTAssertEqual(expires.timeIntervalSince(region.clock.now()), 7_200)
-    await expect("ValidationError", containing: "MaxSessionDuration") { try await assume(["ExternalId": "secret-1", "DurationSeconds": 7_201]) }
+    await expect("ValidationError", containing: "MaxSessionDuration") {
+      try await assume(["ExternalId": "secret-1", "DurationSeconds": 7_201])
+    }
     // From a role to a role: an hour at most.
     let session = try await region.principal(answer)
-    try await region.iam("PutRolePolicy", ["RoleName": "deployer", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("sts:*"))])
-    let chained: [String: WireValue] = ["RoleArn": .string(arn), "RoleSessionName": "sess", "ExternalId": "secret-1", "DurationSeconds": 7_200]
+    try await region.iam(
+      "PutRolePolicy", ["RoleName": "deployer", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("sts:*"))])
+    let chained: [String: WireValue] = [
+      "RoleArn": .string(arn), "RoleSessionName": "sess", "ExternalId": "secret-1", "DurationSeconds": 7_200,
+    ]
     await expect("ValidationError", containing: "role chaining") { try await region.sts("AssumeRole", chained, as: session) }
-    await expect("UnsupportedOperation", containing: "SerialNumber") { try await assume(["ExternalId": "secret-1", "SerialNumber": "arn:aws:iam::123456789012:mfa/x"]) }
+    await expect("UnsupportedOperation", containing: "SerialNumber") {
+      try await assume(["ExternalId": "secret-1", "SerialNumber": "arn:aws:iam::123456789012:mfa/x"])
+    }
   }
 
   func testSessionPoliciesAndTags() async throws {
     let region = try await TestRegion()
     let trust = """
-      {"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":["sts:AssumeRole","sts:TagSession"]}}
+      {"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},
+       "Action":["sts:AssumeRole","sts:TagSession"]}}
       """
     let arn = try await makeRole(region, trust: trust)
-    try await region.iam("PutRolePolicy", [
-      "RoleName": "deployer", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("s3:*", on: "arn:aws:s3:::${aws:PrincipalTag/team}/*")),
-    ])
+    try await region.iam(
+      "PutRolePolicy",
+      [
+        "RoleName": "deployer", "PolicyName": "p",
+        "PolicyDocument": .string(TestRegion.allow("s3:*", on: "arn:aws:s3:::${aws:PrincipalTag/team}/*")),
+      ])
     func assume(_ extra: [String: WireValue]) async throws -> Principal {
       let input: [String: WireValue] = ["RoleArn": .string(arn), "RoleSessionName": "sess"]
       return try await region.principal(try await region.sts("AssumeRole", input.merging(extra) { $1 }))
@@ -96,32 +114,42 @@ final class STSTests: XCTestCase {
     let get = await region.may(narrow, "s3:GetObject", on: "arn:aws:s3:::blue/x")
     let put = await region.may(narrow, "s3:PutObject", on: "arn:aws:s3:::blue/x")
     XCTAssertTrue(get && !put)
-    let managed = try await assume(["Tags": tags, "PolicyArns": [["arn": "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"]], "Policy": .string(TestRegion.allow("s3:Put*"))])
+    let managed = try await assume([
+      "Tags": tags, "PolicyArns": [["arn": "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"]],
+      "Policy": .string(TestRegion.allow("s3:Put*")),
+    ])
     let union = await region.may(managed, "s3:PutObject", on: "arn:aws:s3:::blue/x")
     let list = await region.may(managed, "s3:ListBucket", on: "arn:aws:s3:::blue/x")
     let remove = await region.may(managed, "s3:DeleteObject", on: "arn:aws:s3:::blue/x")
     XCTAssertTrue(union && list && !remove)
     await expect("MalformedPolicyDocument") { try await assume(["Policy": "{"]) }
-    await expect("PackedPolicyTooLarge") { try await assume(["Policy": .string(TestRegion.allow("s3:*") + String(repeating: " ", count: 2_048))]) }
+    await expect("PackedPolicyTooLarge") {
+      try await assume(["Policy": .string(TestRegion.allow("s3:*") + String(repeating: " ", count: 2_048))])
+    }
     await expect("ValidationError") { try await assume(["PolicyArns": [["arn": "arn:aws:iam::aws:policy/NoSuchPolicyAtAll"]]]) }
     await expect("ValidationError", containing: "Duplicate tag keys") {
       try await assume(["Tags": [["Key": "a", "Value": "1"], ["Key": "A", "Value": "2"]]])
     }
     // Without sts:TagSession in the trust policy, tags are refused.
-    try await region.iam("UpdateAssumeRolePolicy", ["RoleName": "deployer", "PolicyDocument": .string(TestRegion.trust("{\"AWS\":\"123456789012\"}"))])
+    try await region.iam(
+      "UpdateAssumeRolePolicy",
+      ["RoleName": "deployer", "PolicyDocument": .string(TestRegion.trust("{\"AWS\":\"123456789012\"}"))])
     await expect("AccessDenied", containing: "sts:TagSession") { try await assume(["Tags": tags]) }
   }
 
   func testAcrossAccounts() async throws {
     let region = try await TestRegion()
     let made = try await region.service.createAccount(name: "b", id: AccountID("222222222222"))
-    let other = try await region.service.resolve(accessKeyId: made.accessKeyId, sessionToken: nil, now: region.clock.now()).principal
+    let other = try await region.service.resolve(accessKeyId: made.accessKeyId, sessionToken: nil, now: region.clock.now())
+      .principal
     let arn = try await makeRole(region, trust: TestRegion.trust("{\"AWS\":\"arn:aws:iam::222222222222:root\"}"))
     let answer = try await region.sts("AssumeRole", ["RoleArn": .string(arn), "RoleSessionName": "guest"], as: other)
     let session = try await region.principal(answer)
     XCTAssertEqual(session.account, region.account)
     let closed = try await makeRole(region, "closed", trust: TestRegion.trust("{\"AWS\":\"123456789012\"}"))
-    await expect("AccessDenied") { try await region.sts("AssumeRole", ["RoleArn": .string(closed), "RoleSessionName": "guest"], as: other) }
+    await expect("AccessDenied") {
+      try await region.sts("AssumeRole", ["RoleArn": .string(closed), "RoleSessionName": "guest"], as: other)
+    }
   }
 
   func testSessionAndFederationTokens() async throws {
@@ -135,7 +163,8 @@ final class STSTests: XCTestCase {
     let identity = try await region.sts("GetCallerIdentity", [:], as: session)
     XCTAssertEqual(identity["Arn"].text, alice.arn)
 
-    let answer = try await region.sts("GetFederationToken", ["Name": "bob", "Policy": .string(TestRegion.allow("s3:Get*"))], as: alice)
+    let answer = try await region.sts(
+      "GetFederationToken", ["Name": "bob", "Policy": .string(TestRegion.allow("s3:Get*"))], as: alice)
     XCTAssertEqual(answer["FederatedUser", "Arn"].text, "arn:aws:sts::123456789012:federated-user/bob")
     XCTAssertEqual(answer["FederatedUser", "FederatedUserId"].text, "123456789012:bob")
     let bob = try await region.principal(answer)
@@ -146,7 +175,8 @@ final class STSTests: XCTestCase {
     let nothing = await region.may(bare, "s3:GetObject")
     XCTAssertFalse(nothing)
     // No more than its issuer may.
-    try await region.iam("PutUserPolicy", ["UserName": "alice", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("ec2:*"))])
+    try await region.iam(
+      "PutUserPolicy", ["UserName": "alice", "PolicyName": "p", "PolicyDocument": .string(TestRegion.allow("ec2:*"))])
     let lost = await region.may(bob, "s3:GetObject")
     XCTAssertFalse(lost)
     await expect("AccessDenied") { try await region.sts("GetFederationToken", ["Name": "eve"], as: alice) }
@@ -158,7 +188,9 @@ final class STSTests: XCTestCase {
     XCTAssertEqual(known["Account"].text, "123456789012")
     await expect("ValidationError") { try await region.sts("GetAccessKeyInfo", ["AccessKeyId": "AKIAIOSFODNN7EXAMPLE"]) }
     let alice = try await region.user("alice")
-    await expect("AccessDenied") { try await region.sts("GetAccessKeyInfo", ["AccessKeyId": .string(region.rootKey.id)], as: alice) }
+    await expect("AccessDenied") {
+      try await region.sts("GetAccessKeyInfo", ["AccessKeyId": .string(region.rootKey.id)], as: alice)
+    }
   }
 
   func testRolePort() async throws {
@@ -173,6 +205,15 @@ final class STSTests: XCTestCase {
     let wrongPath = try await service.canAssume(
       roleARN: "arn:aws:iam::123456789012:role/web", service: "codedeploy.amazonaws.com", account: region.account)
     XCTAssertTrue(codedeploy && !lambda && !unknown && !wrongPath)
+    let here = try await service.canAssume(roleARN: arn, service: "codedeploy.eu-west-1.amazonaws.com", account: region.account)
+    XCTAssertTrue(here)
+    let regional = try await makeRole(
+      region, "regional", trust: TestRegion.trust("{\"Service\":\"codedeploy.eu-west-1.amazonaws.com\"}"))
+    let inRegion = try await service.canAssume(
+      roleARN: regional, service: "codedeploy.eu-west-1.amazonaws.com", account: region.account)
+    let elsewhere = try await service.canAssume(
+      roleARN: regional, service: "codedeploy.us-east-1.amazonaws.com", account: region.account)
+    XCTAssertTrue(inRegion && !elsewhere)
     let none = try await service.instanceProfile("web", account: region.account)
     XCTAssertNil(none)
     let profile = try await region.iam("CreateInstanceProfile", ["InstanceProfileName": "web"])["InstanceProfile", "Arn"].text
@@ -184,12 +225,14 @@ final class STSTests: XCTestCase {
     let byARN = try await service.instanceProfile(profile, account: region.account)
     XCTAssertEqual(byName, byARN)
     XCTAssertEqual(byName?.roleARN, arn)
-    let credentials = try await service.instanceCredentials(profileARN: profile, instanceId: "i-0abc", account: region.account, lifetime: 3_600)
+    let credentials = try await service.instanceCredentials(
+      profileARN: profile, instanceId: "i-0abc", account: region.account, lifetime: 3_600)
     let instance = try await service.resolve(
       accessKeyId: credentials.accessKeyId, sessionToken: credentials.sessionToken, now: region.clock.now())
     XCTAssertEqual(instance.secretAccessKey, credentials.secretAccessKey)
     XCTAssertEqual(instance.principal.arn, "arn:aws:sts::123456789012:assumed-role/web/i-0abc")
-    try await region.iam("AttachRolePolicy", ["RoleName": "web", "PolicyArn": "arn:aws:iam::aws:policy/service-role/AmazonEC2RoleforAWSCodeDeploy"])
+    try await region.iam(
+      "AttachRolePolicy", ["RoleName": "web", "PolicyArn": "arn:aws:iam::aws:policy/service-role/AmazonEC2RoleforAWSCodeDeploy"])
     let fetch = await region.may(instance.principal, "s3:GetObject", on: "arn:aws:s3:::bundles/app.zip")
     let write = await region.may(instance.principal, "s3:PutObject", on: "arn:aws:s3:::bundles/app.zip")
     XCTAssertTrue(fetch && !write)

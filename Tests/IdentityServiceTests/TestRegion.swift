@@ -104,7 +104,8 @@ struct TestRegion: Sendable {
 
   func signIn(_ name: String) async throws -> Principal {
     let key = try await iam("CreateAccessKey", ["UserName": .string(name)])
-    return try await service.resolve(accessKeyId: key["AccessKey", "AccessKeyId"].text, sessionToken: nil, now: clock.now()).principal
+    return try await service.resolve(accessKeyId: key["AccessKey", "AccessKeyId"].text, sessionToken: nil, now: clock.now())
+      .principal
   }
 
   /// The principal behind the `Credentials` of an answer.

@@ -9,7 +9,8 @@ import XCTest
 final class UserOperationTests: XCTestCase {
   func testUserLifeCycle() async throws {
     let region = try await TestRegion()
-    let made = try await region.iam("CreateUser", ["UserName": "Alice", "Path": "/team/", "Tags": [["Key": "env", "Value": "dev"]]])
+    let made = try await region.iam(
+      "CreateUser", ["UserName": "Alice", "Path": "/team/", "Tags": [["Key": "env", "Value": "dev"]]])
     XCTAssertEqual(made["User", "Arn"].text, "arn:aws:iam::123456789012:user/team/Alice")
     XCTAssertTrue(made["User", "UserId"].text.hasPrefix("AIDA"))
     XCTAssertEqual(made["User", "UserId"].text.count, 21)
@@ -22,13 +23,18 @@ final class UserOperationTests: XCTestCase {
     await expect("NoSuchEntity", status: 404, containing: "The user with name bob cannot be found.") {
       try await region.iam("GetUser", ["UserName": "bob"])
     }
-    try await region.iam("TagUser", ["UserName": "Alice", "Tags": [["Key": "ENV", "Value": "prod"], ["Key": "x", "Value": "1"]]])
+    try await region.iam(
+      "TagUser", ["UserName": "Alice", "Tags": [["Key": "ENV", "Value": "prod"], ["Key": "x", "Value": "1"]]])
     try await region.iam("UntagUser", ["UserName": "Alice", "TagKeys": ["X"]])
     let tags = try await region.iam("ListUserTags", ["UserName": "Alice"])
     XCTAssertEqual(tags["Tags"].asList?.count, 1)
     XCTAssertEqual(tags["Tags", "0", "Value"].text, "prod")
-    await expect("InvalidInput") { try await region.iam("TagUser", ["UserName": "Alice", "Tags": [["Key": "a", "Value": "1"], ["Key": "A", "Value": "2"]]]) }
-    await expect("InvalidInput") { try await region.iam("TagUser", ["UserName": "Alice", "Tags": [["Key": "aws:x", "Value": "1"]]]) }
+    await expect("InvalidInput") {
+      try await region.iam("TagUser", ["UserName": "Alice", "Tags": [["Key": "a", "Value": "1"], ["Key": "A", "Value": "2"]]])
+    }
+    await expect("InvalidInput") {
+      try await region.iam("TagUser", ["UserName": "Alice", "Tags": [["Key": "aws:x", "Value": "1"]]])
+    }
     try await region.iam("DeleteUser", ["UserName": "Alice"])
     await expect("NoSuchEntity") { try await region.iam("DeleteUser", ["UserName": "Alice"]) }
     let me = try await region.iam("GetUser")
@@ -37,7 +43,9 @@ final class UserOperationTests: XCTestCase {
 
   func testPaging() async throws {
     let region = try await TestRegion()
-    for index in 0..<25 { try await region.iam("CreateUser", ["UserName": .string("u\(index)"), "Path": index % 2 == 0 ? "/a/" : "/b/"]) }
+    for index in 0..<25 {
+      try await region.iam("CreateUser", ["UserName": .string("u\(index)"), "Path": index % 2 == 0 ? "/a/" : "/b/"])
+    }
     var names: [String] = []
     var marker: WireValue = .null
     var pages = 0
@@ -54,7 +62,9 @@ final class UserOperationTests: XCTestCase {
     XCTAssertEqual(Set(names), Set((0..<25).filter { $0 % 2 == 0 }.map { "u\($0)" }))
     XCTAssertEqual(names.count, 13)
     let token = try await region.iam("ListUsers", ["MaxItems": 5])["Marker"]
-    await expect("ValidationError", containing: "Invalid Marker") { try await region.iam("ListUsers", ["Marker": token, "PathPrefix": "/a/"]) }
+    await expect("ValidationError", containing: "Invalid Marker") {
+      try await region.iam("ListUsers", ["Marker": token, "PathPrefix": "/a/"])
+    }
     await expect("ValidationError", containing: "Invalid Marker") { try await region.iam("ListRoles", ["Marker": token]) }
   }
 
@@ -78,7 +88,9 @@ final class UserOperationTests: XCTestCase {
     await obstacle("must delete policies first.")
     try await region.iam("DeleteUserPolicy", ["UserName": "alice", "PolicyName": "p"])
     await obstacle("must remove users from group first.")
-    await expect("DeleteConflict", containing: "must remove users from group first.") { try await region.iam("DeleteGroup", ["GroupName": "g"]) }
+    await expect("DeleteConflict", containing: "must remove users from group first.") {
+      try await region.iam("DeleteGroup", ["GroupName": "g"])
+    }
     try await region.iam("RemoveUserFromGroup", ["UserName": "alice", "GroupName": "g"])
     try await region.iam("DeleteUser", ["UserName": "alice"])
     try await region.iam("DeleteGroup", ["GroupName": "g"])
@@ -116,7 +128,8 @@ final class UserOperationTests: XCTestCase {
 
   func testAccessKeys() async throws {
     let region = try await TestRegion()
-    let alice = try await region.user("alice", policy: TestRegion.allow("iam:*AccessKey*", on: "arn:aws:iam::*:user/${aws:username}"))
+    let alice = try await region.user(
+      "alice", policy: TestRegion.allow("iam:*AccessKey*", on: "arn:aws:iam::*:user/${aws:username}"))
     // Without UserName the caller's own are meant.
     let second = try await region.iam("CreateAccessKey", [:], as: alice)
     XCTAssertEqual(second["AccessKey", "UserName"].text, "alice")
@@ -130,9 +143,13 @@ final class UserOperationTests: XCTestCase {
     let key = second["AccessKey", "AccessKeyId"]
     await expect("NoSuchEntity") { try await region.iam("DeleteAccessKey", ["UserName": "bob", "AccessKeyId": key]) }
     await expect("NoSuchEntity") { try await region.iam("UpdateAccessKey", ["AccessKeyId": key, "Status": "Inactive"]) }
-    await expect("InvalidInput") { try await region.iam("UpdateAccessKey", ["UserName": "alice", "AccessKeyId": key, "Status": "Expired"]) }
+    await expect("InvalidInput") {
+      try await region.iam("UpdateAccessKey", ["UserName": "alice", "AccessKeyId": key, "Status": "Expired"])
+    }
     try await region.iam("UpdateAccessKey", ["UserName": "alice", "AccessKeyId": key, "Status": "Inactive"])
-    let states = try await region.iam("ListAccessKeys", ["UserName": "alice"])["AccessKeyMetadata"].asList?.map { $0["Status"].text }
+    let states = try await region.iam("ListAccessKeys", ["UserName": "alice"])["AccessKeyMetadata"].asList?.map {
+      $0["Status"].text
+    }
     XCTAssertEqual(states?.sorted(), ["Active", "Inactive"])
     // Root's own.
     let roots = try await region.iam("ListAccessKeys")
@@ -169,23 +186,32 @@ final class UserOperationTests: XCTestCase {
   func testLoginProfiles() async throws {
     let region = try await TestRegion()
     try await region.iam("CreateUser", ["UserName": "alice"])
-    await expect("NoSuchEntity", containing: "Login Profile for User alice cannot be found.") { try await region.iam("GetLoginProfile", ["UserName": "alice"]) }
-    await expect("PasswordPolicyViolation") { try await region.iam("CreateLoginProfile", ["UserName": "alice", "Password": "short"]) }
+    await expect("NoSuchEntity", containing: "Login Profile for User alice cannot be found.") {
+      try await region.iam("GetLoginProfile", ["UserName": "alice"])
+    }
+    await expect("PasswordPolicyViolation") {
+      try await region.iam("CreateLoginProfile", ["UserName": "alice", "Password": "short"])
+    }
     try await region.iam("CreateLoginProfile", ["UserName": "alice", "Password": "correct horse", "PasswordResetRequired": true])
-    await expect("EntityAlreadyExists") { try await region.iam("CreateLoginProfile", ["UserName": "alice", "Password": "correct horse"]) }
+    await expect("EntityAlreadyExists") {
+      try await region.iam("CreateLoginProfile", ["UserName": "alice", "Password": "correct horse"])
+    }
     let read = try await region.iam("GetLoginProfile", ["UserName": "alice"])
     XCTAssertTrue(read["LoginProfile", "PasswordResetRequired"].isTrue)
     let right = try await region.service.verifyPassword(account: region.account, userName: "alice", password: "correct horse")
     let wrong = try await region.service.verifyPassword(account: region.account, userName: "alice", password: "Correct horse")
     XCTAssertEqual(right?.arn, "arn:aws:iam::123456789012:user/alice")
     XCTAssertNil(wrong)
-    try await region.iam("UpdateLoginProfile", ["UserName": "alice", "Password": "battery staple", "PasswordResetRequired": false])
+    try await region.iam(
+      "UpdateLoginProfile", ["UserName": "alice", "Password": "battery staple", "PasswordResetRequired": false])
     let old = try await region.service.verifyPassword(account: region.account, userName: "alice", password: "correct horse")
     let new = try await region.service.verifyPassword(account: region.account, userName: "alice", password: "battery staple")
     XCTAssertNil(old)
     XCTAssertNotNil(new)
     try await region.iam("DeleteLoginProfile", ["UserName": "alice"])
-    await expect("NoSuchEntity") { try await region.iam("UpdateLoginProfile", ["UserName": "alice", "Password": "battery staple"]) }
+    await expect("NoSuchEntity") {
+      try await region.iam("UpdateLoginProfile", ["UserName": "alice", "Password": "battery staple"])
+    }
     await expect("ValidationError") { try await region.iam("CreateLoginProfile", ["Password": "battery staple"]) }
   }
 
@@ -193,18 +219,27 @@ final class UserOperationTests: XCTestCase {
   func testSSHPublicKeys() async throws {
     let region = try await TestRegion()
     try await region.iam("CreateUser", ["UserName": "alice"])
-    let made = try await region.iam("UploadSSHPublicKey", ["UserName": "alice", "SSHPublicKeyBody": .string(TestKeys.ssh + " alice@laptop\n")])
+    let made = try await region.iam(
+      "UploadSSHPublicKey", ["UserName": "alice", "SSHPublicKeyBody": .string(TestKeys.ssh + " alice@laptop\n")])
     let id = made["SSHPublicKey", "SSHPublicKeyId"]
     XCTAssertTrue(id.text.hasPrefix("APKA"))
     XCTAssertEqual(made["SSHPublicKey", "Fingerprint"].text, TestKeys.fingerprint)
-    await expect("DuplicateSSHPublicKey") { try await region.iam("UploadSSHPublicKey", ["UserName": "alice", "SSHPublicKeyBody": .string(TestKeys.pem)]) }
+    await expect("DuplicateSSHPublicKey") {
+      try await region.iam("UploadSSHPublicKey", ["UserName": "alice", "SSHPublicKeyBody": .string(TestKeys.pem)])
+    }
     let pem = try await region.iam("GetSSHPublicKey", ["UserName": "alice", "SSHPublicKeyId": id, "Encoding": "PEM"])
     XCTAssertEqual(pem["SSHPublicKey", "SSHPublicKeyBody"].text, TestKeys.pem)
     let ssh = try await region.iam("GetSSHPublicKey", ["UserName": "alice", "SSHPublicKeyId": id, "Encoding": "SSH"])
     XCTAssertEqual(ssh["SSHPublicKey", "SSHPublicKeyBody"].text, TestKeys.ssh)
-    await expect("UnrecognizedPublicKeyEncoding") { try await region.iam("GetSSHPublicKey", ["UserName": "alice", "SSHPublicKeyId": id, "Encoding": "DER"]) }
-    await expect("UnrecognizedPublicKeyEncoding") { try await region.iam("UploadSSHPublicKey", ["UserName": "alice", "SSHPublicKeyBody": "ssh-ed25519 AAAA"]) }
-    await expect("InvalidPublicKey", containing: "bits") { try await region.iam("UploadSSHPublicKey", ["UserName": "alice", "SSHPublicKeyBody": .string(TestKeys.small)]) }
+    await expect("UnrecognizedPublicKeyEncoding") {
+      try await region.iam("GetSSHPublicKey", ["UserName": "alice", "SSHPublicKeyId": id, "Encoding": "DER"])
+    }
+    await expect("UnrecognizedPublicKeyEncoding") {
+      try await region.iam("UploadSSHPublicKey", ["UserName": "alice", "SSHPublicKeyBody": "ssh-ed25519 AAAA"])
+    }
+    await expect("InvalidPublicKey", containing: "bits") {
+      try await region.iam("UploadSSHPublicKey", ["UserName": "alice", "SSHPublicKeyBody": .string(TestKeys.small)])
+    }
     try await region.iam("UpdateSSHPublicKey", ["UserName": "alice", "SSHPublicKeyId": id, "Status": "Inactive"])
     let listed = try await region.iam("ListSSHPublicKeys", ["UserName": "alice"])
     XCTAssertEqual(listed["SSHPublicKeys", "0", "Status"].text, "Inactive")
@@ -216,7 +251,9 @@ final class UserOperationTests: XCTestCase {
       for _ in 0..<1_000 {
         var bytes = Array(text.utf8)
         for _ in 0...random.below(3) { bytes[random.below(bytes.count)] = UInt8(random.below(128)) }
-        if let key = RSAPublicKeyText(String(decoding: bytes.prefix(1 + random.below(bytes.count)), as: UTF8.self)) { _ = key.pem + key.ssh }
+        if let key = RSAPublicKeyText(String(decoding: bytes.prefix(1 + random.below(bytes.count)), as: UTF8.self)) {
+          _ = key.pem + key.ssh
+        }
       }
     }
   }
@@ -230,7 +267,9 @@ final class UserOperationTests: XCTestCase {
     XCTAssertEqual(first["ServiceUserName"].text, "al-at-x+1-at-123456789012")
     XCTAssertEqual(second["ServiceUserName"].text, "al-at-x+1+1-at-123456789012")
     await expect("LimitExceeded") { try await region.iam("CreateServiceSpecificCredential", input) }
-    await expect("NotSupportedService", status: 404) { try await region.iam("CreateServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceName": "x.amazonaws.com"]) }
+    await expect("NotSupportedService", status: 404) {
+      try await region.iam("CreateServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceName": "x.amazonaws.com"])
+    }
     func works(_ credential: WireValue, _ password: String? = nil) async throws -> Bool {
       try await region.service.verifyServiceCredential(
         service: "codecommit.amazonaws.com", login: credential["ServiceUserName"].text,
@@ -239,16 +278,22 @@ final class UserOperationTests: XCTestCase {
     let both = [try await works(first), try await works(second), try await works(first, "wrong")]
     XCTAssertEqual(both, [true, true, false])
     let id = first["ServiceSpecificCredentialId"]
-    try await region.iam("UpdateServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceSpecificCredentialId": id, "Status": "Inactive"])
+    try await region.iam(
+      "UpdateServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceSpecificCredentialId": id, "Status": "Inactive"])
     let inactive = try await works(first)
     XCTAssertFalse(inactive)
-    try await region.iam("UpdateServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceSpecificCredentialId": id, "Status": "Active"])
-    let reset = try await region.iam("ResetServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceSpecificCredentialId": id])["ServiceSpecificCredential"]
+    try await region.iam(
+      "UpdateServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceSpecificCredentialId": id, "Status": "Active"])
+    let reset = try await region.iam(
+      "ResetServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceSpecificCredentialId": id])[
+        "ServiceSpecificCredential"]
     let after = [try await works(first), try await works(reset)]
     XCTAssertEqual(after, [false, true])
     let all = try await region.iam("ListServiceSpecificCredentials", ["AllUsers": true])
     XCTAssertEqual(all["ServiceSpecificCredentials"].asList?.count, 2)
     try await region.iam("DeleteServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceSpecificCredentialId": id])
-    await expect("NoSuchEntity") { try await region.iam("DeleteServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceSpecificCredentialId": id]) }
+    await expect("NoSuchEntity") {
+      try await region.iam("DeleteServiceSpecificCredential", ["UserName": "al-at-x+1", "ServiceSpecificCredentialId": id])
+    }
   }
 }

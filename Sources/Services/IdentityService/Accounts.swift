@@ -55,8 +55,8 @@ extension IdentityService {
       .sorted { $0.id.rawValue < $1.id.rawValue }
   }
 
-  /// One more key of an account's root, for when the first is lost. Throws `NoSuchEntity` for an unknown account and `LimitExceeded`
-  /// when two exist.
+  /// One more key of an account's root, for when the first is lost. Throws `NoSuchEntity` for an unknown account and
+  /// `LimitExceeded` when two exist.
   public func createRootKey(account: AccountID) async throws -> (accessKeyId: String, secretAccessKey: String) {
     guard try await core.store.get(AccountRecord.self, in: IdentityCore.scope(account), id: AccountRecord.id) != nil else {
       throw IAMErrors.noSuchEntityException("Account \(account) does not exist in this region.")

@@ -27,7 +27,9 @@ struct IAMModule: ServiceModule {
     if operation.hasPrefix("Attach") || operation.hasPrefix("Detach"), let arn = input["PolicyArn"]?.asString {
       context["iam:PolicyARN"] = [arn]
     }
-    if let boundary = input["PermissionsBoundary"]?.asString ?? target.boundary { context["iam:PermissionsBoundary"] = [boundary] }
+    if let boundary = input["PermissionsBoundary"]?.asString ?? target.boundary {
+      context["iam:PermissionsBoundary"] = [boundary]
+    }
     if let service = input["AWSServiceName"]?.asString { context["iam:AWSServiceName"] = [service] }
     var requests = [AuthorizationRequest("iam:\(operation)", on: target.arn, context: context, resourceAccount: account)]
     if operation == "AddRoleToInstanceProfile", let name = input["RoleName"]?.asString {

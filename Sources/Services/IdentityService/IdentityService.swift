@@ -4,8 +4,8 @@ public import RegionKit
 public import RegionStore
 public import WireModel
 
-/// IAM and STS: accounts, users, roles, policies, credentials, and the answer to "may this caller do that?". The only writer of the
-/// `iam.*` collections.
+/// IAM and STS: accounts, users, roles, policies, credentials, and the answer to "may this caller do that?". The only writer of
+/// the `iam.*` collections.
 public final class IdentityService: CredentialResolver, Authorizer, RolePort {
   let core: IdentityCore
   let tokens: SessionTokens
@@ -13,8 +13,8 @@ public final class IdentityService: CredentialResolver, Authorizer, RolePort {
   public let iam: any ServiceModule
   public let sts: any ServiceModule
 
-  /// `sealingKey`: 32 random bytes kept in the region's home; secrets and session tokens are sealed under keys derived from it, so
-  /// another key makes every stored access key unusable. `passwordRounds`: PBKDF2 rounds for console passwords.
+  /// `sealingKey`: 32 random bytes kept in the region's home; secrets and session tokens are sealed under keys derived from it,
+  /// so another key makes every stored access key unusable. `passwordRounds`: PBKDF2 rounds for console passwords.
   public init(
     store: any RegionStore, clock: any RegionClock, random: any Randomness, sealingKey: [UInt8], passwordRounds: Int = 60_000
   ) {
@@ -35,7 +35,7 @@ public final class IdentityService: CredentialResolver, Authorizer, RolePort {
         "AccessDenied", decision.message(action: request.action, resource: request.resource, principal: principal), status: 403)
     }
     let service = request.action.split(separator: ":").first.map { String($0).asciiLowercased } ?? ""
-    try await lastUse.note(principal, service: service, facts: facts)
+    await lastUse.note(principal, service: service, facts: facts)
   }
 
   // MARK: CredentialResolver
@@ -101,12 +101,12 @@ extension Principal {
 
 extension LastUseRecorder {
   /// Notes the use of the caller's long-term key, or of its role.
-  func note(_ principal: Principal, service: String, facts: CallFacts) async throws {
+  func note(_ principal: Principal, service: String, facts: CallFacts) async {
     if principal.kind == .assumedRole {
       guard let role = principal.userId.split(separator: ":").first else { return }
-      try await note(String(role), service: service, region: facts.requestedRegion, account: principal.account, now: facts.time)
+      await note(String(role), service: service, region: facts.requestedRegion, account: principal.account, now: facts.time)
     } else if let key = principal.accessKeyId, principal.issuedAt == nil {
-      try await note(key, service: service, region: facts.requestedRegion, account: principal.account, now: facts.time)
+      await note(key, service: service, region: facts.requestedRegion, account: principal.account, now: facts.time)
     }
   }
 }

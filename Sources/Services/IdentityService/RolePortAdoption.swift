@@ -28,7 +28,8 @@ extension IdentityService {
       throw IAMErrors.noSuchEntityException("Instance Profile \(profileARN) cannot be found.")
     }
     guard let roleARN = profile.roleARN else {
-      throw IAMErrors.noSuchEntityException("Instance Profile \(profile.name) holds no role. Add one with AddRoleToInstanceProfile.")
+      throw IAMErrors.noSuchEntityException(
+        "Instance Profile \(profile.name) holds no role. Add one with AddRoleToInstanceProfile.")
     }
     let principal = try await servicePrincipal(
       roleARN: roleARN, service: "ec2.amazonaws.com", sessionName: instanceId, account: account)

@@ -41,8 +41,8 @@ struct STSModule: ServiceModule {
     return context
   }
 
-  /// The role's trust policy takes part as its resource policy. A role that does not exist has none, so that the answer is the same
-  /// denial and tells a stranger nothing.
+  /// The role's trust policy takes part as its resource policy. A role that does not exist has none, so that the answer is the
+  /// same denial and tells a stranger nothing.
   private func assumeRole(_ input: Obj<AssumeRoleRequest>) async throws -> [AuthorizationRequest] {
     let arn = input[.roleArn]
     let account = AccountID(ARN(arn)?.account ?? "")

@@ -3,8 +3,8 @@ import RegionKit
 import RegionStore
 import Synchronization
 
-/// Remembers when keys and roles were last used. Kept in memory at once and written at most every fifteen minutes for each (AWS itself
-/// is up to four hours late), so that it costs a busy key nothing.
+/// Remembers when keys and roles were last used. Kept in memory at once and written at most every fifteen minutes for each (AWS
+/// itself is up to four hours late), so that it costs a busy key nothing.
 final class LastUseRecorder: Sendable {
   private struct Seen {
     var latest: LastUseRecord
@@ -17,10 +17,11 @@ final class LastUseRecorder: Sendable {
   init(store: any RegionStore) { self.store = store }
 
   /// `id` is an access key id or a role's unique id.
-  func note(_ id: String, service: String, region: String?, account: AccountID, now: Date) async throws {
+  /// A write that fails is tried again with the next use: bookkeeping is no reason to refuse a call.
+  func note(_ id: String, service: String, region: String?, account: AccountID, now: Date) async {
     let use = LastUseRecord(date: now, service: service, region: region ?? "us-east-1")
     let due = seen.withLock { seen in
-      if let known = seen[id], now.timeIntervalSince(known.written) < Self.interval, known.latest.service == service {
+      if let known = seen[id], now.timeIntervalSince(known.written) < Self.interval {
         seen[id]?.latest = use
         return false
       }
@@ -28,9 +29,13 @@ final class LastUseRecorder: Sendable {
       return true
     }
     guard due else { return }
-    var commit = StoreCommit()
-    try commit.put(use, in: IdentityCore.scope(account), id: id)
-    try await store.commit(commit)
+    do {
+      var commit = StoreCommit()
+      try commit.put(use, in: IdentityCore.scope(account), id: id)
+      try await store.commit(commit)
+    } catch {
+      seen.withLock { $0[id]?.written = .distantPast }
+    }
   }
 
   func lastUse(_ id: String, account: AccountID) async throws -> LastUseRecord? {

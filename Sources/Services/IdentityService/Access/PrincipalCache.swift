@@ -3,8 +3,8 @@ import Ports
 import RegionKit
 import Synchronization
 
-/// What was loaded of keys and principals, so that a request needs no read of the store. An account's entries are dropped after each
-/// commit to it; a load that began before is not kept, because the account's generation has moved on.
+/// What was loaded of keys and principals, so that a request needs no read of the store. An account's entries are dropped after
+/// each commit to it; a load that began before is not kept, because the account's generation has moved on.
 final class PrincipalCache: Sendable {
   struct LoadedPrincipal: Sendable {
     /// The id of the user or role as it is now; another one means that the caller's own was deleted.
@@ -64,13 +64,14 @@ final class PrincipalCache: Sendable {
   }
 }
 
-/// Compiled policies by their text. Texts repeat (managed policies, bucket policies asked for with every request), so compiling is rare.
+/// Compiled policies by their text. Texts repeat (managed policies, bucket policies asked for with every request), so compiling
+/// is rare.
 final class PolicyDocumentCache: Sendable {
   private struct Key: Hashable {
     let text: String
     let kind: PolicyDocument.Kind
   }
-  private static let limit = 4_000
+  private static let limit = 1_000
   private let documents = Mutex<[Key: PolicyDocument?]>([:])
 
   /// Nil when the text cannot be read as a policy of that kind.

@@ -1,7 +1,7 @@
 import RegionKit
 
-/// Access key ids carry their account, as AWS's do: of the sixteen characters after the prefix (80 bits in base 32) the first bit is set,
-/// the next forty are the account number, and the rest are random. So a key is found without asking every account.
+/// Access key ids carry their account, as AWS's do: of the sixteen characters after the prefix (80 bits in base 32) the first bit
+/// is set, the next forty are the account number, and the rest are random. So a key is found without asking every account.
 enum AccessKeyID {
   private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".utf8)
 

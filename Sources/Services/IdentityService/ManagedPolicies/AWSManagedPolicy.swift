@@ -1,7 +1,7 @@
 import FoundationEssentials
 
-/// One of AWS's own managed policies (`arn:aws:iam::aws:policy/…`), the same in every account. What each allows is written here from its
-/// documentation; it is enforced as any other policy is.
+/// One of AWS's own managed policies (`arn:aws:iam::aws:policy/…`), the same in every account. What each allows is written here
+/// from its documentation; it is enforced as any other policy is.
 struct AWSManagedPolicy: Sendable {
   let name: String
   /// `/`, `/service-role/`, `/job-function/` or `/aws-service-role/`.

@@ -14,13 +14,15 @@ extension AWSManagedPolicy {
       "ReadOnlyAccess", "Read-only access to all services and resources.",
       Rule(
         actions: [
-          "acm", "application-autoscaling", "autoscaling", "cloudformation", "cloudtrail", "cloudwatch", "codebuild", "codecommit",
+          "acm", "application-autoscaling", "autoscaling", "cloudformation", "cloudtrail", "cloudwatch", "codebuild",
+          "codecommit",
           "codedeploy", "codepipeline", "codestar-connections", "codestar-notifications", "dynamodb", "ec2", "ecr", "ecs",
           "elasticbeanstalk", "elasticfilesystem", "elasticloadbalancing", "events", "iam", "kms", "lambda", "logs", "opsworks",
           "resource-groups", "route53", "s3", "scheduler", "sns", "sqs", "ssm", "tag",
         ].flatMap { ["\($0):Describe*", "\($0):Get*", "\($0):List*"] } + [
           "codebuild:BatchGet*", "codecommit:BatchGet*", "codecommit:GitPull", "codedeploy:BatchGet*", "cloudformation:Detect*",
-          "cloudformation:EstimateTemplateCost", "cloudtrail:LookupEvents", "dynamodb:BatchGet*", "dynamodb:Query", "dynamodb:Scan",
+          "cloudformation:EstimateTemplateCost", "cloudtrail:LookupEvents", "dynamodb:BatchGet*", "dynamodb:Query",
+          "dynamodb:Scan",
           "ecr:BatchCheck*", "ecr:BatchGet*", "elasticbeanstalk:Check*", "elasticbeanstalk:Request*",
           "elasticbeanstalk:Retrieve*", "elasticbeanstalk:Validate*", "events:TestEventPattern", "iam:GenerateCredentialReport",
           "iam:Simulate*", "logs:FilterLogEvents", "logs:StartQuery", "logs:StopQuery", "logs:TestMetricFilter",
@@ -56,11 +58,12 @@ extension AWSManagedPolicy {
     ].map { "autoscaling:\($0)" } + [
       "ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "ec2:TerminateInstances", "tag:GetResources", "sns:Publish",
       "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm",
-    ] + [
-      "DescribeLoadBalancers", "DescribeLoadBalancerAttributes", "DescribeInstanceHealth", "RegisterInstancesWithLoadBalancer",
-      "DeregisterInstancesFromLoadBalancer", "DescribeTargetGroups", "DescribeTargetGroupAttributes", "DescribeTargetHealth",
-      "RegisterTargets", "DeregisterTargets",
-    ].map { "elasticloadbalancing:\($0)" })
+    ]
+      + [
+        "DescribeLoadBalancers", "DescribeLoadBalancerAttributes", "DescribeInstanceHealth", "RegisterInstancesWithLoadBalancer",
+        "DeregisterInstancesFromLoadBalancer", "DescribeTargetGroups", "DescribeTargetGroupAttributes", "DescribeTargetHealth",
+        "RegisterTargets", "DeregisterTargets",
+      ].map { "elasticloadbalancing:\($0)" })
 
   private static let codeDeploy: [AWSManagedPolicy] = [
     AWSManagedPolicy(
@@ -71,7 +74,8 @@ extension AWSManagedPolicy {
       .allow("cloudwatch", "DescribeAlarms"), .allow("lambda", "UpdateAlias", "GetAlias", "GetProvisionedConcurrencyConfig"),
       .allow("sns", "Publish"),
       .allow("s3", "GetObject", "GetObjectVersion", on: ["arn:aws:s3:::*/CodeDeploy/*"]),
-      .allow("s3", "GetObject", "GetObjectVersion", when: "{\"StringEquals\":{\"s3:ExistingObjectTag/UseWithCodeDeploy\":\"true\"}}"),
+      .allow(
+        "s3", "GetObject", "GetObjectVersion", when: "{\"StringEquals\":{\"s3:ExistingObjectTag/UseWithCodeDeploy\":\"true\"}}"),
       .allow("lambda", "InvokeFunction", on: ["arn:aws:lambda:*:*:function:CodeDeployHook_*"])),
     AWSManagedPolicy(
       "AWSCodeDeployRoleForECS", "What CodeDeploy needs to shift traffic of ECS services.",
@@ -84,7 +88,8 @@ extension AWSManagedPolicy {
       "AmazonEC2RoleforAWSCodeDeploy", path: "/service-role/", "Lets the deploy agent on an instance fetch revisions from S3.",
       .allow("s3", "GetObject", "GetObjectVersion", "ListBucket")),
     AWSManagedPolicy(
-      "AmazonEC2RoleforAWSCodeDeployLimited", path: "/service-role/", "Lets the deploy agent fetch revisions kept for CodeDeploy.",
+      "AmazonEC2RoleforAWSCodeDeployLimited", path: "/service-role/",
+      "Lets the deploy agent fetch revisions kept for CodeDeploy.",
       .allow("s3", "GetObject", "GetObjectVersion", "ListBucket", on: ["arn:aws:s3:::*/CodeDeploy/*"]),
       .allow(
         "s3", "GetObject", "GetObjectVersion", when: "{\"StringEquals\":{\"s3:ExistingObjectTag/UseWithCodeDeploy\":\"true\"}}")),
@@ -175,7 +180,8 @@ extension AWSManagedPolicy {
     AWSManagedPolicy(
       "AWSCodeCommitReadOnly", "Read-only access to CodeCommit.",
       .allow(
-        "codecommit", "BatchGet*", "BatchDescribe*", "Describe*", "EvaluatePullRequestApprovalRules", "Get*", "List*", "GitPull")),
+        "codecommit", "BatchGet*", "BatchDescribe*", "Describe*", "EvaluatePullRequestApprovalRules", "Get*", "List*",
+        "GitPull")),
     AWSManagedPolicy("AWSCodeBuildAdminAccess", "Full access to CodeBuild.", .allow("codebuild", "*")),
     AWSManagedPolicy("AWSCodePipeline_FullAccess", "Full access to CodePipeline.", .allow("codepipeline", "*")),
   ]

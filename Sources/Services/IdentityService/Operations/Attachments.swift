@@ -13,7 +13,8 @@ extension IAMOperations {
       _ = try await requirePolicy(arn, call.account)
       guard !holder.attached.contains(arn) else { return }
       guard holder.attached.count < Holder.limits.attached else {
-        throw IAMErrors.limitExceededException("Cannot exceed quota for \(Holder.limits.attachedQuota): \(Holder.limits.attached)")
+        throw IAMErrors.limitExceededException(
+          "Cannot exceed quota for \(Holder.limits.attachedQuota): \(Holder.limits.attached)")
       }
       try await use(arn, by: holder.use, as: \.attached, call.account, &commit)
       holder.attached.append(arn)
@@ -54,7 +55,8 @@ extension IAMOperations {
 
   /// `/service-role/` of `arn:aws:iam::aws:policy/service-role/AWSCodeDeployRole`.
   static func policyPath(_ arn: String) -> String {
-    guard let resource = ARN(arn)?.resource, let start = resource.firstIndex(of: "/"), let end = resource.lastIndex(of: "/") else {
+    guard let resource = ARN(arn)?.resource, let start = resource.firstIndex(of: "/"), let end = resource.lastIndex(of: "/")
+    else {
       return "/"
     }
     return String(resource[start...end])
@@ -109,6 +111,9 @@ extension IAMOperations {
     var uses: [PolicyUseRecord.Use] = []
     if input[.policyUsageFilter] != .permissionsBoundary { uses += record.attached }
     if input[.policyUsageFilter] != .permissionsPolicy { uses += record.boundary }
+    // An entity may have the policy attached and as its boundary; it is listed once.
+    var seen: Set<String> = []
+    uses = uses.filter { seen.insert($0.id).inserted }
     let prefix = input[.pathPrefix] ?? "/"
     let wanted: [EntityType: PolicyUseRecord.Kind] = [.user: .user, .role: .role, .group: .group]
     uses = uses.filter { use in

@@ -62,7 +62,9 @@ extension IAMOperations {
       guard group.attached.isEmpty else {
         throw IAMErrors.deleteConflictException("Cannot delete entity, must detach all policies first.")
       }
-      guard group.inline.isEmpty else { throw IAMErrors.deleteConflictException("Cannot delete entity, must delete policies first.") }
+      guard group.inline.isEmpty else {
+        throw IAMErrors.deleteConflictException("Cannot delete entity, must delete policies first.")
+      }
       commit.remove(stored)
     }
     return Obj()

@@ -26,13 +26,16 @@ extension IAMOperations {
   /// A managed policy's document: readable, and at most 6,144 characters without white space.
   private func checkManaged(_ document: String) throws {
     try check(document, as: .identity)
-    guard PolicyText.size(document) <= 6_144 else { throw IAMErrors.limitExceededException("Cannot exceed quota for PolicySize: 6144") }
+    guard PolicyText.size(document) <= 6_144 else {
+      throw IAMErrors.limitExceededException("Cannot exceed quota for PolicySize: 6144")
+    }
   }
 
   /// A policy of the account for a change; AWS's own cannot be changed.
   private func ownPolicy(_ arn: String, _ call: Call) async throws -> Stored<PolicyRecord> {
     if AWSManagedPolicy.byARN[arn] != nil {
-      throw IdentityErrors.accessDenied("\(arn) is managed by AWS and cannot be changed. Make a policy of your own from its document.")
+      throw IdentityErrors.accessDenied(
+        "\(arn) is managed by AWS and cannot be changed. Make a policy of your own from its document.")
     }
     return try await existing(arn, call)
   }

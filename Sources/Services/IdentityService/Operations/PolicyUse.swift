@@ -2,7 +2,8 @@ import RegionKit
 import RegionStore
 import WireModel
 
-/// Who uses a managed policy is kept beside it, so that DeletePolicy and an attachment made at the same moment cannot both succeed.
+/// Who uses a managed policy is kept beside it, so that DeletePolicy and an attachment made at the same moment cannot both
+/// succeed.
 extension IAMOperations {
   func useRecord(_ arn: String, _ account: AccountID) async throws -> Stored<PolicyUseRecord>? {
     try await core.store.get(PolicyUseRecord.self, in: IdentityCore.scope(account), id: arn)

@@ -35,12 +35,16 @@ extension IAMOperations {
   /// A trust policy: readable, within its size, and every user or role it names in an account of this region exists.
   func checkTrust(_ text: String) async throws {
     try check(text, as: .trust)
-    guard PolicyText.size(text) <= 2_048 else { throw IAMErrors.limitExceededException("Cannot exceed quota for ACLSizePerRole: 2048") }
+    guard PolicyText.size(text) <= 2_048 else {
+      throw IAMErrors.limitExceededException("Cannot exceed quota for ACLSizePerRole: 2048")
+    }
     for statement in core.documents.document(text, .trust)?.statements ?? [] {
       for member in statement.principals?.members ?? [] {
         guard case .arn(let text) = member, let arn = ARN(text), arn.service == "iam" else { continue }
         let account = AccountID(arn.account)
-        guard try await core.store.get(AccountRecord.self, in: IdentityCore.scope(account), id: AccountRecord.id) != nil else { continue }
+        guard try await core.store.get(AccountRecord.self, in: IdentityCore.scope(account), id: AccountRecord.id) != nil else {
+          continue
+        }
         let exists: Bool
         if arn.resource.hasPrefix("user/") {
           exists = try await core.find(UserRecord.self, ARNName.last(text), account)?.value.arn(account) == text
@@ -84,7 +88,9 @@ extension IAMOperations {
     guard role.attached.isEmpty else {
       throw IAMErrors.deleteConflictException("Cannot delete entity, must detach all policies first.")
     }
-    guard role.inline.isEmpty else { throw IAMErrors.deleteConflictException("Cannot delete entity, must delete policies first.") }
+    guard role.inline.isEmpty else {
+      throw IAMErrors.deleteConflictException("Cannot delete entity, must delete policies first.")
+    }
     if let boundary = role.boundary { try await release(boundary, of: role.use, as: \.boundary, account, &commit) }
     commit.remove(stored)
   }

@@ -13,7 +13,11 @@ struct STSOperations: STSAPI {
   func getCallerIdentity(
     _ input: Obj<GetCallerIdentityRequest>, _ call: Call
   ) async throws -> Obj<GetCallerIdentityResponse> {
-    try await lastUse.note(call.principal, service: "sts", facts: call.facts)
+    // The one operation that asks for no permission, so it must not speak for callers who did not sign.
+    guard call.principal.kind != .anonymous else {
+      throw AWSError("MissingAuthenticationToken", "Request is missing Authentication Token", status: 403)
+    }
+    await lastUse.note(call.principal, service: "sts", facts: call.facts)
     return Obj {
       $0[.userId] = call.principal.userId
       $0[.account] = call.principal.account.rawValue
@@ -32,11 +36,13 @@ struct STSOperations: STSAPI {
 
   /// The gateway has asked the trust policy already (`STSModule.authorization`).
   func assumeRole(_ input: Obj<AssumeRoleRequest>, _ call: Call) async throws -> Obj<AssumeRoleResponse> {
-    try refuse(input.fields, ["SerialNumber", "TokenCode", "SourceIdentity", "ProvidedContexts", "TransitiveTagKeys"], "AssumeRole")
+    try refuse(
+      input.fields, ["SerialNumber", "TokenCode", "SourceIdentity", "ProvidedContexts", "TransitiveTagKeys"], "AssumeRole")
     let arn = input[.roleArn]
     let account = AccountID(ARN(arn)?.account ?? "")
     guard account.isWellFormed, let role = try await core.role(arn: arn, account) else {
-      throw IdentityErrors.accessDenied("User: \(call.principal.arn) is not authorized to perform: sts:AssumeRole on resource: \(arn)")
+      throw IdentityErrors.accessDenied(
+        "User: \(call.principal.arn) is not authorized to perform: sts:AssumeRole on resource: \(arn)")
     }
     let seconds = input[.durationSeconds] ?? 3_600
     guard seconds <= role.maxSession else {
@@ -44,13 +50,14 @@ struct STSOperations: STSAPI {
         "The requested DurationSeconds exceeds the MaxSessionDuration set for this role (\(seconds) > \(role.maxSession)).")
     }
     if call.principal.kind == .assumedRole, seconds > 3_600 {
-      throw IdentityErrors.validation("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
+      throw IdentityErrors.validation(
+        "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
     }
     let policies = try await sessionPolicies(input[.policy], input[.policyArns] ?? [], account)
     let tags = try sessionTags(input[.tags] ?? [])
     let principal = core.session(of: role, name: input[.roleSessionName], account, policy: policies.text, tags: tags)
     let issued = try tokens.issue(for: principal, now: call.now, lifetime: Double(seconds))
-    try await lastUse.note(
+    await lastUse.note(
       role.id, service: "sts", region: call.facts.requestedRegion, account: account, now: call.now)
     return Obj {
       $0[.credentials] = shape(issued)
@@ -133,7 +140,9 @@ struct STSOperations: STSAPI {
     _ inline: String?, _ descriptors: [Obj<PolicyDescriptorType>], _ account: AccountID
   ) async throws -> (text: String?, characters: Int) {
     let arns = descriptors.compactMap { $0[.arn] }
-    guard arns.count <= 10 else { throw IdentityErrors.validation("At most 10 managed policies can be passed as session policies.") }
+    guard arns.count <= 10 else {
+      throw IdentityErrors.validation("At most 10 managed policies can be passed as session policies.")
+    }
     if let inline {
       do {
         _ = try PolicyParser.parse(inline, as: .identity)

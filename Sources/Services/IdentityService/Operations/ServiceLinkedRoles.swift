@@ -20,7 +20,8 @@ extension IAMOperations {
       "AWSServiceRoleForElasticLoadBalancing",
       [
         "ec2:AssignIpv6Addresses", "ec2:AssignPrivateIpAddresses", "ec2:AssociateAddress", "ec2:AttachNetworkInterface",
-        "ec2:AuthorizeSecurityGroupIngress", "ec2:CreateNetworkInterface", "ec2:CreateSecurityGroup", "ec2:DeleteNetworkInterface",
+        "ec2:AuthorizeSecurityGroupIngress", "ec2:CreateNetworkInterface", "ec2:CreateSecurityGroup",
+        "ec2:DeleteNetworkInterface",
         "ec2:Describe*", "ec2:DetachNetworkInterface", "ec2:DisassociateAddress", "ec2:ModifyNetworkInterfaceAttribute",
         "ec2:UnassignPrivateIpAddresses", "logs:CreateLogDelivery", "logs:DeleteLogDelivery",
       ], false
@@ -71,8 +72,8 @@ extension IAMOperations {
     return Obj { $0[.role] = role.shape(call.account, full: true) }
   }
 
-  /// Nothing holds such a role but the service's own resources, and none of these services keeps any on it yet, so the deletion is done
-  /// when this answers; the task can be asked about all the same.
+  /// Nothing holds such a role but the service's own resources, and none of these services keeps any on it yet, so the deletion
+  /// is done when this answers; the task can be asked about all the same.
   func deleteServiceLinkedRole(
     _ input: Obj<DeleteServiceLinkedRoleRequest>, _ call: Call
   ) async throws -> Obj<DeleteServiceLinkedRoleResponse> {

@@ -89,7 +89,8 @@ extension IAMOperations {
         policies.identity.append(text.flatMap { core.documents.document($0, .identity) })
       }
       return (
-        Principal(kind: .user, account: call.account, arn: "arn:aws:iam::\(call.account):user/simulated", userId: "AIDASIMULATED"),
+        Principal(
+          kind: .user, account: call.account, arn: "arn:aws:iam::\(call.account):user/simulated", userId: "AIDASIMULATED"),
         policies
       )
     default: throw IAMErrors.invalidInputException("\(arn) is not the ARN of a user, group or role.")

@@ -16,7 +16,9 @@ extension IAMOperations {
     let login = LoginRecord(
       created: call.now, resetRequired: input[.passwordResetRequired] ?? false, password: try hash(password))
     _ = try await changeUser(name, call) { user in
-      guard user.login == nil else { throw IAMErrors.entityAlreadyExistsException("Login Profile for user \(user.name) already exists.") }
+      guard user.login == nil else {
+        throw IAMErrors.entityAlreadyExistsException("Login Profile for user \(user.name) already exists.")
+      }
       user.login = login
     }
     return Obj { $0[.loginProfile] = shape(login, name) }
@@ -82,7 +84,9 @@ extension IAMOperations {
       guard !user.sshKeys.contains(where: { $0.fingerprint == record.fingerprint }) else {
         throw IAMErrors.duplicateSSHPublicKeyException("The SSH public key is already associated with user \(user.name).")
       }
-      guard user.sshKeys.count < 5 else { throw IAMErrors.limitExceededException("Cannot exceed quota for SSHPublicKeysPerUser: 5") }
+      guard user.sshKeys.count < 5 else {
+        throw IAMErrors.limitExceededException("Cannot exceed quota for SSHPublicKeysPerUser: 5")
+      }
       user.sshKeys.append(record)
     }
     return Obj { $0[.sSHPublicKey] = shape(record, input[.userName], pem: false) }

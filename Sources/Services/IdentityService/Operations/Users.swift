@@ -29,7 +29,8 @@ extension IAMOperations {
       let user = try await core.user(name, call.account).value
       return Obj { $0[.user] = user.shape(call.account, full: true) }
     case .root:
-      let account = try await core.store.get(AccountRecord.self, in: IdentityCore.scope(call.account), id: AccountRecord.id)?.value
+      let account = try await core.store.get(AccountRecord.self, in: IdentityCore.scope(call.account), id: AccountRecord.id)?
+        .value
       return Obj {
         $0[.user] = Obj<User> {
           $0[.path] = "/"

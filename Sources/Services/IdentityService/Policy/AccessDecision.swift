@@ -2,7 +2,8 @@ import RegionKit
 
 /// Every policy that has a say about a principal, besides the resource's own.
 struct PrincipalPolicies: Sendable {
-  /// Inline and managed policies of the user and its groups, or of the role. A policy that cannot be read is nil and denies everything.
+  /// Inline and managed policies of the user and its groups, or of the role. A policy that cannot be read is nil and denies
+  /// everything.
   var identity: [PolicyDocument?] = []
   /// The permissions boundary, when one is set.
   var boundary: Boundary = .none

@@ -36,7 +36,8 @@ struct AddressRange: Hashable, Sendable {
     guard parts.count == 4 else { return nil }
     var out: [UInt8] = []
     for part in parts {
-      guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = UInt8(part) else {
+      guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = UInt8(part)
+      else {
         return nil
       }
       out.append(value)

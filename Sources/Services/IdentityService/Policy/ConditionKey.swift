@@ -1,4 +1,5 @@
-/// A condition key as a policy names it, resolved once: which of the keys the engine itself knows, or one that the request brings.
+/// A condition key as a policy names it, resolved once: which of the keys the engine itself knows, or one that the request
+/// brings.
 enum ConditionKey: Hashable, Sendable {
   case global(Global)
   /// `aws:PrincipalTag/KEY`, the key in lower case.

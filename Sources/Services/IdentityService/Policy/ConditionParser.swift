@@ -1,11 +1,12 @@
 import FoundationEssentials
 
-/// Reads a statement's `Condition` element. An operator that is not known is an error, so that such a policy cannot be stored, and a
-/// stored one that cannot be read denies.
+/// Reads a statement's `Condition` element. An operator that is not known is an error, so that such a policy cannot be stored,
+/// and a stored one that cannot be read denies.
 struct ConditionParser {
   let variables: Bool
 
-  /// Operator name to what builds its test; the names are AWS's own (IAM User Guide, "IAM JSON policy elements: Condition operators").
+  /// Operator name to what builds its test; the names are AWS's own (IAM User Guide, "IAM JSON policy elements: Condition
+  /// operators").
   private enum Family: Sendable {
     case text(ignoringCase: Bool)
     case like
@@ -50,10 +51,13 @@ struct ConditionParser {
     return out
   }
 
-  private func condition(_ name: String, _ key: String, _ node: JSONNode, _ place: String) throws(PolicyProblem) -> PolicyCondition {
+  private func condition(_ name: String, _ key: String, _ node: JSONNode, _ place: String) throws(PolicyProblem)
+    -> PolicyCondition
+  {
     var base = name[...]
     var quantifier = PolicyCondition.Quantifier.none
-    for (prefix, value) in [("ForAllValues:", PolicyCondition.Quantifier.all), ("ForAnyValue:", .any)] where base.hasPrefix(prefix) {
+    for (prefix, value) in [("ForAllValues:", PolicyCondition.Quantifier.all), ("ForAnyValue:", .any)]
+    where base.hasPrefix(prefix) {
       quantifier = value
       base = base.dropFirst(prefix.count)
     }
@@ -121,7 +125,9 @@ struct ConditionParser {
   ) throws(PolicyProblem) -> [Value] {
     var out: [Value] = []
     for text in texts {
-      guard let value = read(text) else { throw PolicyProblem("Syntax errors in policy. \"\(text)\" is not \(wanted): \(place).") }
+      guard let value = read(text) else {
+        throw PolicyProblem("Syntax errors in policy. \"\(text)\" is not \(wanted): \(place).")
+      }
       out.append(value)
     }
     return out

@@ -15,7 +15,8 @@ indirect enum JSONNode: Equatable, Sendable {
     case (.number(let x), .number(let y)): x == y
     case (.string(let x), .string(let y)): x == y
     case (.array(let x), .array(let y)): x == y
-    case (.object(let x), .object(let y)): x.count == y.count && zip(x, y).allSatisfy { $0.name == $1.name && $0.value == $1.value }
+    case (.object(let x), .object(let y)):
+      x.count == y.count && zip(x, y).allSatisfy { $0.name == $1.name && $0.value == $1.value }
     default: false
     }
   }

@@ -23,8 +23,8 @@ struct PolicyCondition: Hashable, Sendable {
   let ifExists: Bool
   let test: Test
 
-  /// Whether the condition holds. `denying` says that it belongs to a Deny statement: there a variable without a value leaves a negated
-  /// operator true; in an Allow statement the condition fails, so that what cannot be resolved never grants.
+  /// Whether the condition holds. `denying` says that it belongs to a Deny statement: there a variable without a value leaves a
+  /// negated operator true; in an Allow statement the condition fails, so that what cannot be resolved never grants.
   func holds(in context: PolicyContext, denying: Bool) -> Bool {
     let values = context.values(for: key)
     if case .null(let absent) = test { return (values ?? []).isEmpty == absent }

@@ -89,7 +89,9 @@ extension PrincipalPattern {
     if case .everyone = self { return .caller }
     switch (self, principal.kind) {
     case (_, .anonymous): return .none
-    case (.service(let name), .service): return name == principal.arn ? .caller : .none
+    case (.service(let name), .service):
+      // `codedeploy.eu-west-1.amazonaws.com` is CodeDeploy in that region; a policy that names no region lets it in too.
+      return name == principal.arn || name == Self.withoutRegion(principal.arn) ? .caller : .none
     case (_, .service): return .none
     case (.account(let id), let kind):
       guard id == principal.account.rawValue else { return .none }
@@ -102,5 +104,11 @@ extension PrincipalPattern {
       return kind == .assumedRole && principal.userId.hasPrefix(id + ":") ? .role : .none
     case (.service, _), (.federated, _), (.canonicalUser, _), (.everyone, _): return .none
     }
+  }
+
+  private static func withoutRegion(_ service: String) -> String {
+    let parts = service.split(separator: ".")
+    guard parts.count == 4, parts[2] == "amazonaws", parts[3] == "com" else { return service }
+    return "\(parts[0]).amazonaws.com"
   }
 }

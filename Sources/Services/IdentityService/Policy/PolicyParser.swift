@@ -1,5 +1,5 @@
-/// Reads the JSON of a policy into a `PolicyDocument`. Everything it does not know is an error: a policy is never half understood.
-/// The grammar: AWS IAM User Guide, "Grammar of the IAM JSON policy language".
+/// Reads the JSON of a policy into a `PolicyDocument`. Everything it does not know is an error: a policy is never half
+/// understood. The grammar: AWS IAM User Guide, "Grammar of the IAM JSON policy language".
 struct PolicyParser {
   let kind: PolicyDocument.Kind
   private var variables = false
@@ -71,7 +71,8 @@ struct PolicyParser {
         "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
       ], where: place)
     let sid = try sid(members.member("Sid"), place)
-    guard case .string(let effectText)? = members.member("Effect"), let effect = PolicyDocument.Effect(rawValue: effectText) else {
+    guard case .string(let effectText)? = members.member("Effect"), let effect = PolicyDocument.Effect(rawValue: effectText)
+    else {
       throw PolicyProblem("Syntax errors in policy. The Effect of \(place) must be \"Allow\" or \"Deny\".")
     }
     let principals = try principals(members, effect, place)
@@ -88,7 +89,9 @@ struct PolicyParser {
 
   private func sid(_ node: JSONNode?, _ place: String) throws(PolicyProblem) -> String? {
     guard let node else { return nil }
-    guard case .string(let sid) = node else { throw PolicyProblem("Syntax errors in policy. The Sid of \(place) must be a string.") }
+    guard case .string(let sid) = node else {
+      throw PolicyProblem("Syntax errors in policy. The Sid of \(place) must be a string.")
+    }
     // Services with resource policies of their own are laxer than IAM about statement ids.
     if kind != .resource, !sid.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber) }) {
       throw PolicyProblem(
@@ -109,7 +112,9 @@ struct PolicyParser {
         }
         out.append(text)
       }
-      guard !out.isEmpty else { throw PolicyProblem("Syntax errors in policy. \(element) of \(place) must not be an empty list.") }
+      guard !out.isEmpty else {
+        throw PolicyProblem("Syntax errors in policy. \(element) of \(place) must not be an empty list.")
+      }
       return out
     default:
       throw PolicyProblem("Syntax errors in policy. \(element) of \(place) must be a string or a list, but is \(node.kind).")
@@ -145,7 +150,8 @@ struct PolicyParser {
       if text == "*" { continue }
       guard parts.count == 2, !parts[0].isEmpty, parts[0].allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") })
       else {
-        throw PolicyProblem("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. (\"\(text)\" in \(place))")
+        throw PolicyProblem(
+          "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. (\"\(text)\" in \(place))")
       }
       guard !parts[1].isEmpty, parts[1].allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "*?-_".contains($0)) }) else {
         throw PolicyProblem("The action \"\(text)\" in \(place) is not an action name.")
@@ -179,7 +185,11 @@ struct PolicyParser {
     var bare = ""
     var inVariable = false
     for character in text {
-      if character == "{" { inVariable = true } else if character == "}" { inVariable = false } else if !inVariable {
+      if character == "{" {
+        inVariable = true
+      } else if character == "}" {
+        inVariable = false
+      } else if !inVariable {
         bare.append(character)
       }
     }

@@ -4,7 +4,9 @@ enum PrincipalParser {
     _ node: JSONNode, _ place: String, strings: (JSONNode, String) throws(PolicyProblem) -> [String]
   ) throws(PolicyProblem) -> [PrincipalPattern] {
     if case .string(let text) = node {
-      guard text == "*" else { throw PolicyProblem("Invalid principal in policy: \"\(text)\" in \(place) names no kind of principal.") }
+      guard text == "*" else {
+        throw PolicyProblem("Invalid principal in policy: \"\(text)\" in \(place) names no kind of principal.")
+      }
       return [.everyone]
     }
     guard case .object(let members) = node, !members.isEmpty else {
@@ -24,7 +26,8 @@ enum PrincipalParser {
       return try aws(text, place)
     case "Service":
       guard text.contains("."), !text.contains("*") else {
-        throw PolicyProblem("Invalid principal in policy: \"SERVICE\":\"\(text)\" is not a service, e.g. codedeploy.amazonaws.com.")
+        throw PolicyProblem(
+          "Invalid principal in policy: \"SERVICE\":\"\(text)\" is not a service, e.g. codedeploy.amazonaws.com.")
       }
       return .service(text.asciiLowercased)
     case "Federated": return .federated(text)

@@ -4,8 +4,8 @@ import RegionKit
 import RegionStore
 import WireModel
 
-/// What every operation of IAM and STS works with. The service is the only writer of its collections, so after each of its commits the
-/// caches of that account are dropped, and no other invalidation is needed.
+/// What every operation of IAM and STS works with. The service is the only writer of its collections, so after each of its
+/// commits the caches of that account are dropped, and no other invalidation is needed.
 final class IdentityCore: Sendable {
   let store: any RegionStore
   let clock: any RegionClock
