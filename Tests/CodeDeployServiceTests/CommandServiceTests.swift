@@ -1,10 +1,11 @@
-@testable import CodeDeployService
 import Foundation
 import RegionKit
 import RegionStore
 import RoadsteadTesting
 import WireModel
 import XCTest
+
+@testable import CodeDeployService
 
 final class CommandServiceTests: XCTestCase {
   private func running(_ configure: (inout CodeDeployOptions) -> Void = { $0.pollHold = 0 }) async throws -> (Harness, TestAgent, String) {
@@ -27,7 +28,8 @@ final class CommandServiceTests: XCTestCase {
     try await agent.complete(command, code: 5, message: "failed with exit code 3")
     let event = try await harness.target(id, "i-0").events[0]
     XCTAssertEqual(
-      event.diagnostics, EventDiagnostics(errorCode: "ScriptFailed", scriptName: "stop.sh", message: "failed with exit code 3", logTail: "why"))
+      event.diagnostics,
+      EventDiagnostics(errorCode: "ScriptFailed", scriptName: "stop.sh", message: "failed with exit code 3", logTail: "why"))
   }
 
   func testACommandInFlightIsNeverHandedOutAgain() async throws {

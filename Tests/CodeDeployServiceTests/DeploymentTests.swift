@@ -1,4 +1,3 @@
-@testable import CodeDeployService
 import FoundationEssentials
 import RegionKit
 import RegionStore
@@ -6,6 +5,8 @@ import RoadsteadTesting
 import Synchronization
 import WireModel
 import XCTest
+
+@testable import CodeDeployService
 
 final class DeploymentTests: XCTestCase {
   func testOneAtATimeGoesHostByHost() async throws {

@@ -1,4 +1,3 @@
-@testable import CodeDeployService
 import Durable
 import FoundationEssentials
 import Ports
@@ -8,6 +7,8 @@ import RoadsteadTesting
 import Synchronization
 import WireModel
 import XCTest
+
+@testable import CodeDeployService
 
 let account = AccountID("123456789012")
 let scope = Scope(account: account, region: RegionName("us-east-1"))

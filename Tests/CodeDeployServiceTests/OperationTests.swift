@@ -1,4 +1,3 @@
-@testable import CodeDeployService
 import FoundationEssentials
 import RegionKit
 import RegionStore
@@ -6,6 +5,8 @@ import RoadsteadTesting
 import Synchronization
 import WireModel
 import XCTest
+
+@testable import CodeDeployService
 
 final class OperationTests: XCTestCase {
   private let app: [String: WireValue] = ["applicationName": .string("app")]
@@ -143,7 +144,8 @@ final class OperationTests: XCTestCase {
     let cases: [([String: WireValue], String)] = [
       ([:], "DeploymentGroupAlreadyExistsException"), (["serviceRoleArn": .null], "RoleRequiredException"),
       (["serviceRoleArn": .string("arn:aws:iam::123456789012:role/none")], "InvalidRoleException"),
-      (["serviceRoleArn": .string("role")], "InvalidRoleException"), (["applicationName": .string("none")], "ApplicationDoesNotExistException"),
+      (["serviceRoleArn": .string("role")], "InvalidRoleException"),
+      (["applicationName": .string("none")], "ApplicationDoesNotExistException"),
       (["deploymentConfigName": .string("none")], "DeploymentConfigDoesNotExistException"),
       (["deploymentConfigName": .string("CodeDeployDefault.ECSAllAtOnce")], "InvalidDeploymentConfigNameException"),
       (["ec2TagSet": set], "InvalidEC2TagCombinationException"),
@@ -267,7 +269,8 @@ final class OperationTests: XCTestCase {
     XCTAssertNotNil(install?["startTime"])
     XCTAssertNotNil(install?["endTime"])
     XCTAssertEqual(failed?["lifecycleEvents"]?[4]?["status"]?.asString, "Skipped")
-    let instances = try await harness.api("ListDeploymentInstances", d.merging(["instanceStatusFilter": .list([.string("Succeeded")])]) { $1 })
+    let instances = try await harness.api(
+      "ListDeploymentInstances", d.merging(["instanceStatusFilter": .list([.string("Succeeded")])]) { $1 })
     XCTAssertEqual(instances["instancesList"]?.strings, ["i-1"])
     let arn: WireValue = .string("arn:aws:ec2:us-east-1:123456789012:instance/i-1")
     let instance = try await harness.api("GetDeploymentInstance", d.merging(["instanceId": arn]) { $1 })

@@ -1,6 +1,7 @@
-@testable import CodeDeployService
 import RoadsteadTesting
 import XCTest
+
+@testable import CodeDeployService
 
 final class RolloutPlannerTests: XCTestCase {
   private func fleet(_ count: Int, _ standing: HostStanding = .current) -> [RolloutHost] {

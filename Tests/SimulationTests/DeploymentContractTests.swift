@@ -1,4 +1,3 @@
-@testable import CodeDeployService
 import FoundationEssentials
 import Ports
 import RegionKit
@@ -6,6 +5,8 @@ import RegionStore
 import RoadsteadTesting
 import WireModel
 import XCTest
+
+@testable import CodeDeployService
 
 /// The deployment machine under the tests that every machine inherits: a crash at each commit, each task twice, each task failing.
 final class DeploymentContractTests: XCTestCase {

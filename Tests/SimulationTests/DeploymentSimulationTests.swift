@@ -1,4 +1,3 @@
-@testable import CodeDeployService
 import Foundation
 import Ports
 import RegionKit
@@ -6,6 +5,8 @@ import RegionStore
 import RoadsteadTesting
 import WireModel
 import XCTest
+
+@testable import CodeDeployService
 
 /// Seeded rollouts over agents that lose, repeat and delay what they say, die and come back, while the region crashes at any commit.
 /// `ROADSTEAD_SEEDS=10000` runs more, `ROADSTEAD_SEED=17` one.

@@ -1,9 +1,10 @@
-@testable import CodeDeployService
 import FoundationEssentials
 import RegionKit
 import RegionStore
 import RoadsteadTesting
 import WireModel
+
+@testable import CodeDeployService
 
 /// How badly agents and the way to them behave; each a probability of 0 to 1.
 struct AgentFaults {
@@ -86,6 +87,11 @@ final class SimAgent: SimulatedActor {
       emptyPolls += 1
       nextPoll = now.addingTimeInterval(min(25, 0.5 * Double(1 << min(emptyPolls, 6)) + delay(1)))
       return
+    }
+    if let held = CommandIdentifier(id), let run = try await target(held.executionId.deploymentId)?.run,
+      run.position == held.position - 1, run.acknowledgement != nil
+    {
+      throw SimProblem("\(held.command) was handed out to \(host) although it is in flight")
     }
     emptyPolls = 0
     nextPoll = now.addingTimeInterval(2 + delay(4))
@@ -190,8 +196,9 @@ final class SimAgent: SimulatedActor {
     }
   }
 
-  private func record(_ command: Command) async throws -> TargetRecord? {
-    try await store.get(TargetRecord.self, in: simScope, id: TargetRecord.id(command.deployment, host))?.value
+  private func record(_ command: Command) async throws -> TargetRecord? { try await target(command.deployment) }
+  private func target(_ deployment: String) async throws -> TargetRecord? {
+    try await store.get(TargetRecord.self, in: simScope, id: TargetRecord.id(deployment, host))?.value
   }
 }
 

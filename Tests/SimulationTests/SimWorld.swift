@@ -1,4 +1,3 @@
-@testable import CodeDeployService
 import Durable
 import FoundationEssentials
 import Ports
@@ -6,6 +5,8 @@ import RegionKit
 import RegionStore
 import RoadsteadTesting
 import WireModel
+
+@testable import CodeDeployService
 
 let simAccount = AccountID("123456789012")
 let simScope = Scope(account: simAccount, region: RegionName("us-east-1"))

@@ -66,8 +66,8 @@ final class AgentPresence: Sendable {
   func endPoll(_ key: HostKey, now: Date) {
     entries.withLock { entries in
       entries[key]?.openPolls -= 1
+      // Not a sign of life: the connection of a poll that ran out may have been dead for long.
       entries[key]?.pollEnded = now
-      entries[key]?.last = now
     }
   }
 

@@ -18,7 +18,6 @@ public struct CodeDeployCommandService: Sendable {
   let signer: EnvelopeSigner
   private let envelopes = EnvelopeCache()
 
-
   init(engine: DeploymentEngine, signer: EnvelopeSigner) {
     self.engine = engine
     self.signer = signer

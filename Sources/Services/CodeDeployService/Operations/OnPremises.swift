@@ -152,7 +152,9 @@ extension CodeDeployOperations {
     _ names: [String], _ call: Call, _ change: (inout OnPremisesRecord) throws -> Void
   ) async throws {
     guard !names.isEmpty else { throw CodeDeployErrors.instanceNameRequiredException("instanceNames is empty.") }
-    guard names.count <= 100 else { throw CodeDeployErrors.instanceLimitExceededException("At most 100 instances can be tagged in one call.") }
+    guard names.count <= 100 else {
+      throw CodeDeployErrors.instanceLimitExceededException("At most 100 instances can be tagged in one call.")
+    }
     try await engine.settle {
       var commit = StoreCommit()
       for name in names {
