@@ -1,5 +1,6 @@
-@testable import DeployAgent
 import XCTest
+
+@testable import DeployAgent
 
 final class AppSpecReaderTests: XCTestCase {
   static let full = """

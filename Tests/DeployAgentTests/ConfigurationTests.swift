@@ -1,9 +1,10 @@
-@testable import DeployAgent
 import FoundationEssentials
 import HTTPKit
 import RegionKit
 import Synchronization
 import XCTest
+
+@testable import DeployAgent
 
 /// Answers requests from a closure and keeps what was asked.
 final class FakeTransport: AgentTransport, Sendable {
@@ -91,7 +92,8 @@ final class ConfigurationTests: XCTestCase {
 
   func testTheCredentialsFileIsReadAgainWhenItChanges() async throws {
     let directory = TestDirectory()
-    let path = try directory.write("c", "# x\n[other]\naws_access_key_id=no\n[default]\naws_access_key_id = A1\naws_secret_access_key=S\naws_session_token=T\n")
+    let path = try directory.write(
+      "c", "# x\n[other]\naws_access_key_id=no\n[default]\naws_access_key_id = A1\naws_secret_access_key=S\naws_session_token=T\n")
     let source = FileCredentials(path: path)
     let first = try await source.credentials()
     XCTAssertEqual(first, AgentCredentials(accessKeyId: "A1", secretAccessKey: "S", sessionToken: "T"))

@@ -1,8 +1,10 @@
-@testable import DeployAgent
 import FoundationEssentials
 import Glibc
+import HTTPKit
 import RegionKit
 import XCTest
+
+@testable import DeployAgent
 
 /// A whole agent over real sockets against a command service made from the protocol's description.
 final class EndToEndTests: XCTestCase {
@@ -72,7 +74,9 @@ final class EndToEndTests: XCTestCase {
     let files = "files:\n  - {source: app, destination: \(directory("srv"))}\n"
     await server.put(
       "/bkt/shop.zip",
-      bundle(["ApplicationStart": "echo $BUNDLE_KEY $BUNDLE_ETAG $AWS_REGION; env", "ValidateService": "cat \(directory("srv/index.html"))"], files: files))
+      bundle(
+        ["ApplicationStart": "echo $BUNDLE_KEY $BUNDLE_ETAG $AWS_REGION; env", "ValidateService": "cat \(directory("srv/index.html"))"],
+        files: files))
     await server.specify(execution, specification("d-1"))
     let agent = try await start(server)
     for (number, name) in Self.order.enumerated() {
@@ -114,7 +118,8 @@ final class EndToEndTests: XCTestCase {
     await server.specify("missing", specification("d-3", key: "missing.zip"))
     await server.specify("etag", specification("d-4").replacing("etag-1", with: "other"))
     await server.specify(
-      "local", specification("d-5").replacing(#""S3","#, with: #""Local File","LocalRevision":{"Location":"/etc/shadow","BundleType":"tar"},"#))
+      "local",
+      specification("d-5").replacing(#""S3","#, with: #""Local File","LocalRevision":{"Location":"/etc/shadow","BundleType":"tar"},"#))
     let agent = try await start(server)
     var count = 0
     func run(_ name: String, _ execution: String) async -> FakeCommandServer.Completion? {
@@ -287,6 +292,53 @@ final class EndToEndTests: XCTestCase {
     XCTAssertTrue((2...4).contains(polls), "\(polls) polls")
     try await agent.end()
     await server.stop()
+  }
+
+  /// As an instance of the region sees it: identity and temporary keys from the metadata service, the region over TLS by its own
+  /// authority.
+  func testAnInstanceWithMetadataServiceAndTLS() async throws {
+    let authority = try TestSigner(name: "region CA", isAuthority: true)
+    let leaf = try TestSigner(name: "region", issuer: authority, address: [127, 0, 0, 1])
+    let server = try FakeCommandServer(host: "arn:aws:ec2:eu-test-1:123456789012:instance/i-0abc", sessionToken: "session")
+    try await server.start(
+      tls: HTTPServerTLS(certificateChainPEM: Array(leaf.certificatePEM.utf8), privateKeyPEM: Array(leaf.keyPEM.utf8)))
+    let metadata = try await HTTPServer.start(bind: .host("127.0.0.1", port: 0), clock: SystemClock(), logger: silent) { request in
+      func text(_ text: String) -> HTTPServerResponse { HTTPServerResponse(status: 200, body: ByteStream(Array(text.utf8))) }
+      if request.method == "PUT" { return text("token") }
+      guard request.headers["X-aws-ec2-metadata-token"] == "token" else { return HTTPServerResponse(status: 401) }
+      switch request.target {
+      case "/latest/dynamic/instance-identity/document":
+        return text(#"{"region":"eu-test-1","accountId":"123456789012","instanceId":"i-0abc","version":"2017-09-30"}"#)
+      case "/latest/meta-data/services/partition": return text("aws")
+      case "/latest/meta-data/iam/security-credentials/": return text("web")
+      case "/latest/meta-data/iam/security-credentials/web":
+        let keys = FakeCommandServer.keys
+        return text(
+          #"{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"\#(keys.id)","SecretAccessKey":"\#(keys.secret)","#
+            + #""Token":"session","Expiration":"2099-01-01T00:00:00Z"}"#)
+      default: return HTTPServerResponse(status: 404)
+      }
+    }
+    try directory.write("ca.pem", authority.certificatePEM)
+    var configuration = try await configuration(server)
+    configuration.onPremisesConfigFile = directory("none.yml")
+    let open = NetworkTransport(caFile: nil)
+    let runtime = AgentRuntime(
+      configuration: configuration, environment: [:], clock: SystemClock(), randomness: SeededRandomness(seed: 5), logger: silent,
+      signer: RequestSigner(), regional: NetworkTransport(caFile: directory("ca.pem")), open: open,
+      metadataEndpoint: "http://127.0.0.1:\(metadata.port ?? 0)", agentVersion: "T")
+    await server.put("/bkt/shop.zip", bundle([:]))
+    await server.specify(execution, specification("d-1"))
+    let stop = StopSignal()
+    let agent = Running(stop: stop, task: Task { try await runtime.run(once: false, stop: stop) })
+    await server.send("c-1", "DownloadBundle", execution)
+    let done = await server.completed(1)
+    XCTAssertEqual(done.map(\.message), ["Succeeded: "])
+    let problems = await server.problems
+    XCTAssertEqual(problems, [])
+    try await agent.end()
+    await server.stop()
+    await metadata.shutdown(grace: 0)
   }
 
   func testAForeignSignerIsRefused() async throws {

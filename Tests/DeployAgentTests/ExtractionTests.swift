@@ -1,6 +1,7 @@
-@testable import DeployAgent
 import Glibc
 import XCTest
+
+@testable import DeployAgent
 
 final class ExtractionTests: XCTestCase {
   private let directory = TestDirectory()

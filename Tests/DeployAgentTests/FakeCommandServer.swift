@@ -1,9 +1,10 @@
-@testable import DeployAgent
 import FoundationEssentials
 import HTTPKit
 import RegionKit
 import RequestSigning
 import XCTest
+
+@testable import DeployAgent
 
 /// The command service and an S3 of its own, written from the protocol's description: checks every signature, holds polls until there is
 /// work, keeps what it was told.
@@ -46,14 +47,23 @@ actor FakeCommandServer {
   var failing: [String: Int] = [:]
   var holdPolls = true
 
-  init() throws { signer = try TestSigner() }
+  /// The one host that this service knows.
+  let host: String
+  /// Temporary keys come with this.
+  let sessionToken: String?
 
-  func start() async throws {
-    let server = try await HTTPServer.start(bind: .host("127.0.0.1", port: 0), clock: SystemClock(), logger: silent) {
+  init(host: String = FakeCommandServer.host, sessionToken: String? = nil) throws {
+    signer = try TestSigner()
+    self.host = host
+    self.sessionToken = sessionToken
+  }
+
+  func start(tls: HTTPServerTLS? = nil) async throws {
+    let server = try await HTTPServer.start(bind: .host("127.0.0.1", port: 0), tls: tls, clock: SystemClock(), logger: silent) {
       [weak self] request in await self?.respond(request) ?? HTTPServerResponse(status: 500)
     }
     self.server = server
-    url = "http://127.0.0.1:\(server.port ?? 0)"
+    url = "\(tls == nil ? "http" : "https")://127.0.0.1:\(server.port ?? 0)"
   }
   func stop() async {
     wakePoller()
@@ -67,8 +77,8 @@ actor FakeCommandServer {
   func hold(_ value: Bool) { holdPolls = value }
 
   /// Gives a command to the next poll.
-  func send(_ id: String, _ name: String, _ execution: String, host: String = FakeCommandServer.host) {
-    waiting.append(Command(id: id, name: name, execution: execution, host: host))
+  func send(_ id: String, _ name: String, _ execution: String, host: String? = nil) {
+    waiting.append(Command(id: id, name: name, execution: execution, host: host ?? self.host))
     wakePoller()
   }
   /// Waits until so many completions have come; gives up after a while, so that a failing test ends.
@@ -120,6 +130,7 @@ actor FakeCommandServer {
     let signable = SignableRequest(method: request.method, target: request.target, headers: request.headers.entries)
     do {
       guard let claim = try SignatureClaim.of(signable) else { return "unsigned" }
+      guard request.headers["X-Amz-Security-Token"] == sessionToken else { return "wrong session token" }
       let service = request.method == "GET" ? "s3" : "codedeploy-commands"
       guard claim.scope?.service == service, claim.scope?.region == "eu-test-1" else { return "wrong scope" }
       if service != "s3" {
@@ -155,7 +166,7 @@ actor FakeCommandServer {
     switch operation {
     case "PollHostCommand": return await poll(input)
     case "GetDeploymentSpecification":
-      guard input.HostIdentifier == Self.host, let json = input.DeploymentExecutionId.flatMap({ specifications[$0] }),
+      guard input.HostIdentifier == host, let json = input.DeploymentExecutionId.flatMap({ specifications[$0] }),
         let envelope = try? signer.envelope(json)
       else { return answer(400, #"{"__type":"ClientException","message":"no such deployment"}"#) }
       let payload = envelope.payload.replacing("\n", with: "\\n")
@@ -175,7 +186,7 @@ actor FakeCommandServer {
   }
 
   private func poll(_ input: Input) async -> HTTPServerResponse {
-    guard input.HostIdentifier == Self.host else { return answer(400, #"{"__type":"ClientException","message":"host"}"#) }
+    guard input.HostIdentifier == host else { return answer(400, #"{"__type":"ClientException","message":"host"}"#) }
     polls += 1
     let id = polls
     if waiting.isEmpty, holdPolls {

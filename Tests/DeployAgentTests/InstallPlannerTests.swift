@@ -1,6 +1,7 @@
-@testable import DeployAgent
 import FoundationEssentials
 import XCTest
+
+@testable import DeployAgent
 
 /// A disk in a dictionary: path to kind; links resolve to what they name.
 struct FakeFiles: FileView {

@@ -1,7 +1,8 @@
-@testable import DeployAgent
 import Glibc
 import RegionKit
 import XCTest
+
+@testable import DeployAgent
 
 final class InstallTests: XCTestCase {
   private let directory = TestDirectory()
@@ -133,7 +134,9 @@ final class InstallTests: XCTestCase {
       spec.files = [AppSpec.File(source: "src", destination: box("dest/in"))]
       let plan: InstallPlan
       do {
-        plan = try InstallPlanner(archive: box("archive"), files: LocalFiles(), fileExistsBehavior: random.below(2) == 0 ? "DISALLOW" : "RETAIN").plan(spec)
+        plan = try InstallPlanner(
+          archive: box("archive"), files: LocalFiles(), fileExistsBehavior: random.below(2) == 0 ? "DISALLOW" : "RETAIN"
+        ).plan(spec)
       } catch {
         XCTAssertTrue("\(error)".contains("exists"), "\(error)")
         XCTAssertEqual(try snapshot(box.path), before, "seed \(seed): planning changed something")

@@ -1,8 +1,9 @@
-@testable import DeployAgent
 import FoundationEssentials
 import Glibc
 import RegionKit
 import XCTest
+
+@testable import DeployAgent
 
 final class ScriptTests: XCTestCase {
   private let directory = TestDirectory()
@@ -47,7 +48,9 @@ final class ScriptTests: XCTestCase {
   }
 
   func testExitCodeLogTailAndThatTheFirstFailureStops() async throws {
-    let result = try await run([("a.sh", "#!/bin/sh\necho one\necho two >&2\nexit 42\n"), ("b.sh", "#!/bin/sh\ntouch \(directory("ran"))\n")])
+    let result = try await run([
+      ("a.sh", "#!/bin/sh\necho one\necho two >&2\nexit 42\n"), ("b.sh", "#!/bin/sh\ntouch \(directory("ran"))\n"),
+    ])
     XCTAssertEqual(result.code, .scriptFailed)
     XCTAssertEqual(result.scriptName, "scripts/a.sh")
     XCTAssertEqual(result.message, "Script at specified location: scripts/a.sh failed with exit code 42")
@@ -64,7 +67,12 @@ final class ScriptTests: XCTestCase {
 
   func testTimeoutEndsTheWholeGroup() async throws {
     let result = try await run(
-      [("a.sh", "#!/bin/sh\ntrap '' TERM\n(trap '' TERM; sleep 30; touch \(directory("late"))) &\necho $! > \(directory("pid"))\nwait\nsleep 30\n")],
+      [
+        (
+          "a.sh",
+          "#!/bin/sh\ntrap '' TERM\n(trap '' TERM; sleep 30; touch \(directory("late"))) &\necho $! > \(directory("pid"))\nwait\nsleep 30\n"
+        )
+      ],
       entry: "      timeout: 1\n", grace: 0.3)
     XCTAssertEqual(result.code, .scriptTimedOut)
     XCTAssertEqual(result.message, "Script at specified location: scripts/a.sh failed to complete in 1 seconds")
@@ -121,7 +129,12 @@ final class ScriptTests: XCTestCase {
   func testMuchOutputBadUTF8AndClosedInput() async throws {
     let start = residentMemory()
     let result = try await run(
-      [("m.sh", "#!/bin/sh\ncat\nhead -c 60000000 /dev/zero | tr '\\0' 'x'\nhead -c 200000 /dev/zero | tr '\\0' '\\n'\nprintf '\\377\\376bad\\n'\nexit 5\n")],
+      [
+        (
+          "m.sh",
+          "#!/bin/sh\ncat\nhead -c 60000000 /dev/zero | tr '\\0' 'x'\nhead -c 200000 /dev/zero | tr '\\0' '\\n'\nprintf '\\377\\376bad\\n'\nexit 5\n"
+        )
+      ],
       environment: ["PATH": "/usr/bin:/bin"])
     XCTAssertEqual(result.code, .scriptFailed)
     XCTAssertTrue(result.log.hasSuffix("[stdout]\u{fffd}\u{fffd}bad\n"), String(result.log.suffix(40)))

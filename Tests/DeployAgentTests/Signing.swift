@@ -1,8 +1,9 @@
 import Crypto
-@testable import DeployAgent
 import FoundationEssentials
 import SwiftASN1
 @_spi(CMS) import X509
+
+@testable import DeployAgent
 
 /// A signer of deployment specifications for tests.
 struct TestSigner {
@@ -10,7 +11,9 @@ struct TestSigner {
   let certificate: Certificate
 
   /// Self-signed, or issued by another one.
-  init(name: String = "test signer", issuer: TestSigner? = nil, isAuthority: Bool = false, days: Double = 3650) throws {
+  init(name: String = "test signer", issuer: TestSigner? = nil, isAuthority: Bool = false, days: Double = 3650, address: [UInt8]? = nil)
+    throws
+  {
     key = Certificate.PrivateKey(P256.Signing.PrivateKey())
     let subject = try DistinguishedName { CommonName(name) }
     let now = Date(timeIntervalSince1970: 1_600_000_000)
@@ -20,9 +23,11 @@ struct TestSigner {
       signatureAlgorithm: .ecdsaWithSHA256,
       extensions: Certificate.Extensions {
         Critical(isAuthority ? BasicConstraints.isCertificateAuthority(maxPathLength: nil) : BasicConstraints.notCertificateAuthority)
+        if let address { SubjectAlternativeNames([.ipAddress(ASN1OctetString(contentBytes: address[...]))]) }
       }, issuerPrivateKey: issuer?.key ?? key)
   }
 
+  var keyPEM: String { (try? key.serializeAsPEM().pemString) ?? "" }
   var certificatePEM: String { (try? certificate.serializeAsPEM().pemString) ?? "" }
 
   func message(_ content: String, attributes: Bool = true, detached: Bool = false, with more: [Certificate] = []) throws -> [UInt8] {

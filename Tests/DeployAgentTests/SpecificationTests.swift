@@ -1,8 +1,9 @@
-@testable import DeployAgent
 import FoundationEssentials
 import RegionKit
 import X509
 import XCTest
+
+@testable import DeployAgent
 
 final class SpecificationTests: XCTestCase {
   private let clock = ManualClock()
@@ -130,7 +131,8 @@ final class SpecificationTests: XCTestCase {
       (head + #""Revision":{"RevisionType":"S3"}}"#, "must specify Bucket, Key and BundleType"),
       (head + s3.replacing("zip", with: "rar") + "}", "BundleType in S3Revision must be tar, tgz or zip"),
       (
-        head + #""Revision":{"RevisionType":"GitHub","GitHubRevision":{"Account":"a","Repository":"r","CommitId":"c","BundleType":"tgz"}}}"#,
+        head
+          + #""Revision":{"RevisionType":"GitHub","GitHubRevision":{"Account":"a","Repository":"r","CommitId":"c","BundleType":"tgz"}}}"#,
         "GitHub revision specified with bundle_type other than zip or tar [bundle_type=tgz"
       ),
       (
@@ -150,7 +152,10 @@ final class SpecificationTests: XCTestCase {
       XCTAssertTrue(error?.message.contains(says) ?? false, "\(json)\n→ \(error?.message ?? "accepted")")
     }
     XCTAssertEqual(
-      try parse(head + #""GitHubAccessToken":"t","Revision":{"RevisionType":"GitHub","GitHubRevision":{"Account":"a","Repository":"r","CommitId":"c"}}}"#).get().revision,
+      try parse(
+        head
+          + #""GitHubAccessToken":"t","Revision":{"RevisionType":"GitHub","GitHubRevision":{"Account":"a","Repository":"r","CommitId":"c"}}}"#
+      ).get().revision,
       .gitHub(account: "a", repository: "r", commit: "c", type: .tar, token: "t"))
   }
 

@@ -1,10 +1,11 @@
-@testable import DeployAgent
 import FoundationEssentials
 import Glibc
 import Logging
 import RegionKit
 import Synchronization
 import XCTest
+
+@testable import DeployAgent
 
 /// A directory of its own for a test, removed at the end.
 final class TestDirectory {

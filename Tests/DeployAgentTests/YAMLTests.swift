@@ -1,5 +1,6 @@
-@testable import DeployAgent
 import XCTest
+
+@testable import DeployAgent
 
 final class YAMLTests: XCTestCase {
   private func read(_ text: String) -> Result<YAMLValue?, YAMLFault> { YAMLReader.read(Array(text.utf8)) }

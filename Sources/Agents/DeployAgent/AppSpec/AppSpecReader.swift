@@ -14,8 +14,9 @@ public enum AppSpecReader {
       throw .because("the application specification file is not valid YAML: \(fault.message). Check its indentation and quotes.")
     }
     guard let document, document != .null, document != .bool(false) else {
-      throw .because("the application specification file was empty. Make sure your AppSpec file defines at minimum the 'version' "
-        + "and 'os' properties.")
+      throw .because(
+        "the application specification file was empty. Make sure your AppSpec file defines at minimum the 'version' "
+          + "and 'os' properties.")
     }
     guard case .map(let map) = document else {
       throw .because("the application specification file must be a map with 'version' and 'os', but it is \(document.kind).")
@@ -34,18 +35,21 @@ public enum AppSpecReader {
     case .int(0): spec.version = 0
     case .float(let value) where value == 0: spec.version = 0
     default:
-      throw .because("an invalid version value (\(show(version))) was entered in the application specification file. Make sure your "
-        + "AppSpec file specifies \"0.0\", without quotes, as the version, and then try again.")
+      throw .because(
+        "an invalid version value (\(show(version))) was entered in the application specification file. Make sure your "
+          + "AppSpec file specifies \"0.0\", without quotes, as the version, and then try again.")
     }
     let os = map["os"] ?? .null
     guard case .string("linux") = os else {
-      throw .because("the application specification file specifies an unsupported operating system (\(show(os))). Specify either "
-        + "\"linux\" or \"windows\" in the os section of the AppSpec file; this instance runs linux.")
+      throw .because(
+        "the application specification file specifies an unsupported operating system (\(show(os))). Specify either "
+          + "\"linux\" or \"windows\" in the os section of the AppSpec file; this instance runs linux.")
     }
     if let behavior = map["file_exists_behavior"], behavior != .null {
       guard case .string(let text) = behavior, let value = AppSpec.FileExistsBehavior(rawValue: text) else {
-        throw .because("an invalid file_exists_behavior value (\(show(behavior))) was entered in the application specification file. "
-          + "Use DISALLOW, OVERWRITE or RETAIN, in capitals.")
+        throw .because(
+          "an invalid file_exists_behavior value (\(show(behavior))) was entered in the application specification file. "
+            + "Use DISALLOW, OVERWRITE or RETAIN, in capitals.")
       }
       spec.fileExistsBehavior = value
     }
@@ -54,8 +58,9 @@ public enum AppSpecReader {
   private static func files(_ value: YAMLValue?) throws(AppSpecError) -> [AppSpec.File] {
     guard let value, value != .null else { return [] }
     guard case .list(let items) = value else {
-      throw .because("the files section of the application specification file is \(value.kind); it must be a list of entries with "
-        + "source and destination, each beginning with a dash.")
+      throw .because(
+        "the files section of the application specification file is \(value.kind); it must be a list of entries with "
+          + "source and destination, each beginning with a dash.")
     }
     var files: [AppSpec.File] = []
     for item in items {
@@ -65,12 +70,14 @@ public enum AppSpecReader {
       let source = try path(map["source"], "source")
       let destination = try path(map["destination"], "destination")
       guard let source else {
-        throw .because("the application specification file specifies a destination file, but no source file "
-          + "(\(destination ?? "")). Update the files section of the AppSpec file, and then try again.")
+        throw .because(
+          "the application specification file specifies a destination file, but no source file "
+            + "(\(destination ?? "")). Update the files section of the AppSpec file, and then try again.")
       }
       guard let destination else {
-        throw .because("the application specification file specifies only a source file (\(source)). Add the name of the "
-          + "destination directory to the files section of the AppSpec file, and then try again.")
+        throw .because(
+          "the application specification file specifies only a source file (\(source)). Add the name of the "
+            + "destination directory to the files section of the AppSpec file, and then try again.")
       }
       files.append(AppSpec.File(source: try inside(source, "a source"), destination: try absolute(destination)))
     }

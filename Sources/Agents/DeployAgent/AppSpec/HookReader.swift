@@ -6,16 +6,18 @@ enum HookReader {
   static func hooks(_ value: YAMLValue?) throws(AppSpecError) -> [String: [AppSpec.Script]] {
     guard let value, value != .null else { return [:] }
     guard case .map(let map) = value else {
-      throw .because("the hooks section of the application specification file is \(value.kind); it must map event names to lists of "
-        + "scripts.")
+      throw .because(
+        "the hooks section of the application specification file is \(value.kind); it must map event names to lists of "
+          + "scripts.")
     }
     var hooks: [String: [AppSpec.Script]] = [:]
     for pair in map.pairs {
       guard let event = pair.key.text else { throw .because("a key in the hooks section is \(pair.key.kind); it must be an event name.") }
       guard pair.value != .null else { continue }
       guard case .list(let items) = pair.value else {
-        throw .because("the hook \(event) in the application specification file is \(pair.value.kind); it must be a list of scripts, "
-          + "each beginning with a dash.")
+        throw .because(
+          "the hook \(event) in the application specification file is \(pair.value.kind); it must be a list of scripts, "
+            + "each beginning with a dash.")
       }
       var scripts: [AppSpec.Script] = []
       for item in items { scripts.append(try script(item, event)) }
@@ -29,8 +31,9 @@ enum HookReader {
       throw .because("a script of the hook \(event) is \(value.kind) (\(AppSpecReader.show(value))); it must be a map with a location.")
     }
     guard let location = map["location"]?.text.map(trimmed), !location.isEmpty else {
-      throw .because("the application specification file specifies a script with no location value (hook \(event)). Specify the "
-        + "location in the hooks section of the AppSpec file, and then try again.")
+      throw .because(
+        "the application specification file specifies a script with no location value (hook \(event)). Specify the "
+          + "location in the hooks section of the AppSpec file, and then try again.")
     }
     guard !location.utf8.contains(0) else { throw .because("a script location of the hook \(event) contains a zero byte.") }
     var runas: String?
@@ -59,8 +62,9 @@ enum HookReader {
     case .bool, .symbol, .list, .map: seconds = 0
     }
     guard seconds > 0 else {
-      throw .because("an invalid timeout value was provided for a script in the application specification file "
-        + "(\(location): \(AppSpecReader.show(value ?? .null))). Make sure all script timeouts are numbers of seconds greater than 0.")
+      throw .because(
+        "an invalid timeout value was provided for a script in the application specification file "
+          + "(\(location): \(AppSpecReader.show(value ?? .null))). Make sure all script timeouts are numbers of seconds greater than 0.")
     }
     return seconds
   }

@@ -3,8 +3,9 @@ enum PermissionReader {
   static func permissions(_ value: YAMLValue?, warnings: inout [String]) throws(AppSpecError) -> [Permission] {
     guard let value, value != .null else { return [] }
     guard case .list(let items) = value else {
-      throw .because("the permissions section of the application specification file is \(value.kind); it must be a list of entries "
-        + "with an object, each beginning with a dash.")
+      throw .because(
+        "the permissions section of the application specification file is \(value.kind); it must be a list of entries "
+          + "with an object, each beginning with a dash.")
     }
     var permissions: [Permission] = []
     for item in items { permissions.append(try permission(item, &warnings)) }
@@ -13,12 +14,14 @@ enum PermissionReader {
 
   private static func permission(_ value: YAMLValue, _ warnings: inout [String]) throws(AppSpecError) -> Permission {
     guard case .map(let map) = value else {
-      throw .because("an entry of the permissions section is \(value.kind) (\(AppSpecReader.show(value))); it must be a map with an "
-        + "object.")
+      throw .because(
+        "an entry of the permissions section is \(value.kind) (\(AppSpecReader.show(value))); it must be a map with an "
+          + "object.")
     }
     guard let object = map["object"]?.text.map(trimmed), !object.isEmpty else {
-      throw .because("a permission listed in the application specification file has no object value. Update the permissions section "
-        + "of the AppSpec file, and then try again.")
+      throw .because(
+        "a permission listed in the application specification file has no object value. Update the permissions section "
+          + "of the AppSpec file, and then try again.")
     }
     var permission = Permission(object: RelativePath.absolute(object))
     if let pattern = map["pattern"], pattern != .null {
@@ -42,8 +45,9 @@ enum PermissionReader {
     var kinds: [Permission.Kind] = []
     for text in try strings(value, "type", object) {
       guard let kind = Permission.Kind(rawValue: text) else {
-        throw .because("the application specification file includes a permission for an object type not supported for permissions "
-          + "(\(text)), for \(object). Use file, directory or both.")
+        throw .because(
+          "the application specification file includes a permission for an object type not supported for permissions "
+            + "(\(text)), for \(object). Use file, directory or both.")
       }
       kinds.append(kind)
     }
@@ -67,12 +71,14 @@ enum PermissionReader {
       throw .because("the mode \(text) for \(object) in the application specification file is longer than 4 digits.")
     }
     if let bad = text.first(where: { !("0"..."7").contains($0) }) {
-      throw .because("the mode \(text) for \(object) in the application specification file contains an invalid character (\(bad)). "
-        + "Only digits 0 to 7 are valid. An unquoted mode that begins with 0 is an octal number in YAML: put it in quotes.")
+      throw .because(
+        "the mode \(text) for \(object) in the application specification file contains an invalid character (\(bad)). "
+          + "Only digits 0 to 7 are valid. An unquoted mode that begins with 0 is an octal number in YAML: put it in quotes.")
     }
     if case .int = value, let bits = Int(text, radix: 8), (bits >> 3 | bits) & 7 & ~(bits >> 6) != 0 {
-      warnings.append("The mode \(text) for \(object) gives others more than the owner. If it was written as an octal number without "
-        + "quotes, YAML has changed its digits: write mode: \"0644\" with quotes.")
+      warnings.append(
+        "The mode \(text) for \(object) gives others more than the owner. If it was written as an octal number without "
+          + "quotes, YAML has changed its digits: write mode: \"0644\" with quotes.")
     }
     return text
   }

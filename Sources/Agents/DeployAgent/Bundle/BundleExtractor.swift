@@ -101,7 +101,10 @@ private struct Extraction {
     if isRoot, let owner = entry.owner, fchown(fd, owner.user, owner.group) != 0 { throw Disk.failure("chown", path) }
     guard fchmod(fd, entry.mode == 0 ? 0o644 : entry.mode) == 0 else { throw Disk.failure("chmod", path) }
     if let modified = entry.modified {
-      let times = [timespec(tv_sec: modified.seconds, tv_nsec: modified.nanoseconds), timespec(tv_sec: modified.seconds, tv_nsec: modified.nanoseconds)]
+      let times = [
+        timespec(tv_sec: modified.seconds, tv_nsec: modified.nanoseconds),
+        timespec(tv_sec: modified.seconds, tv_nsec: modified.nanoseconds),
+      ]
       futimens(fd, times)
     }
   }

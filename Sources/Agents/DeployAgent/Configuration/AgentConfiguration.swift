@@ -114,7 +114,9 @@ private struct SettingReader {
   }
   func url(_ key: String) throws(AgentError) -> String? {
     guard let text = try text(key), !text.isEmpty else { return nil }
-    guard URLText.parts(text) != nil else { throw AgentError("\(path): \(key) must be a whole URL, e.g. https://host:8443 (it is \(text)).") }
+    guard URLText.parts(text) != nil else {
+      throw AgentError("\(path): \(key) must be a whole URL, e.g. https://host:8443 (it is \(text)).")
+    }
     return text
   }
 }

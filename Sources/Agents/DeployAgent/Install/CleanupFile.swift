@@ -52,7 +52,9 @@ enum CleanupFile {
     func add(_ line: Line) throws(AgentError) {
       switch line {
       case .path(let path):
-        guard !path.utf8.contains(0x0a) else { throw AgentError("\(path.debugDescription) cannot be installed: its name has a line break.") }
+        guard !path.utf8.contains(0x0a) else {
+          throw AgentError("\(path.debugDescription) cannot be installed: its name has a line break.")
+        }
         try Disk.writeAll(fd, Array((path + "\n").utf8), self.path)
       case .semanage(let target): try Disk.writeAll(fd, Array("semanage\0\(target)\n".utf8), path)
       }

@@ -10,7 +10,8 @@ struct PermissionPlanner {
     if draft.copies[object] != nil {
       guard permission.kinds.contains(.file) else { return }
       guard permission.pattern == "**" else {
-        throw because("a permission for a file cannot use a pattern: an invalid pattern (\(permission.pattern)) was specified for \(object).")
+        throw because(
+          "a permission for a file cannot use a pattern: an invalid pattern (\(permission.pattern)) was specified for \(object).")
       }
       guard permission.except.isEmpty else {
         throw because("the except parameter for a pattern cannot be used with the file \(object).")

@@ -90,12 +90,9 @@ private final class OutputBox {
 }
 
 /// A NULL-terminated array of C strings that lives during the call.
-private func withCStrings<R>(_ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> R) -> R {
+private func withCStrings<R>(_ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> R) -> R {
   let copies = strings.map { strdup($0) }
   defer { for copy in copies { free(copy) } }
   let pointers = copies.map { UnsafePointer($0) } + [nil]
-  return pointers.withUnsafeBufferPointer { buffer in
-    // The array is never empty: it ends in nil.
-    body(buffer.baseAddress.unsafelyUnwrapped)
-  }
+  return pointers.withUnsafeBufferPointer { body($0.baseAddress) }
 }

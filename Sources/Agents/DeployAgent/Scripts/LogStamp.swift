@@ -14,7 +14,8 @@ enum LogStamp {
     var parts = tm()
     localtime_r(&time, &parts)
     func two(_ n: Int32) -> String { n < 10 ? "0\(n)" : "\(n)" }
-    let text = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
+    let text =
+      "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
       + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
     guard milliseconds else { return text }
     let ms = String(1000 + Int((date.timeIntervalSince1970 - whole) * 1000)).dropFirst()

@@ -1,5 +1,5 @@
-public import RegionKit
 public import HTTPKit
+public import RegionKit
 
 /// One HTTP exchange of the agent. The signature, where one is needed, is already among the headers.
 public struct AgentRequest: Sendable {
