@@ -138,13 +138,15 @@ extension Gateway {
 
   private func enter(_ journey: inout Journey, as principal: Principal) {
     let http = journey.http
+    let region = journey.region.map { RegionName($0) } ?? parts.homeRegion
     journey.principal = principal
     journey.call = Call(
       requestId: journey.requestId, service: journey.endpoint?.model.service ?? "", operation: journey.operation ?? "",
-      principal: principal, account: principal.account, region: journey.region.map { RegionName($0) } ?? parts.homeRegion,
+      principal: principal, account: principal.account, region: region,
       clock: parts.clock, random: parts.random, authorizer: parts.authorizer,
       facts: CallFacts(
-        time: journey.started, sourceIP: http.remoteAddress, userAgent: http.headers["user-agent"], secureTransport: http.isTLS),
+        time: journey.started, sourceIP: http.remoteAddress, userAgent: http.headers["user-agent"], secureTransport: http.isTLS,
+        requestedRegion: region.rawValue),
       endpointHost: http.headers["host"] ?? "")
   }
 
@@ -163,13 +165,14 @@ extension Gateway {
       return
     }
     let bytes = try await collect(&journey, from: stream)
-    if endpoint.isS3 { try ContentMD5.check(journey.http.headers["content-md5"], bytes) }
+    try ContentMD5.check(journey.http.headers["content-md5"], bytes)
   }
 
   /// The body without aws-chunked framing; the headers that told of the framing tell of the object instead.
   private func openPayload(_ journey: inout Journey) throws -> ByteStream {
     let stated = journey.http.headers["x-amz-content-sha256"]
-    let payload = journey.claim?.payload == .unsigned || journey.claim == nil ? SignatureClaim.Payload(header: stated) : journey.claim?.payload
+    let payload =
+      journey.claim?.payload == .unsigned || journey.claim == nil ? SignatureClaim.Payload(header: stated) : journey.claim?.payload
     let (claim, secret) = (journey.claim, journey.secret)
     let plan = try PayloadPlan(payload: payload ?? .absent, request: journey.signable) {
       guard let claim, let secret else { return nil }
