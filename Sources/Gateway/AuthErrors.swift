@@ -78,7 +78,8 @@ enum AuthDialect: Sendable {
         "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '\(scope)' != "
           + "'\(date.prefix(8))', from '\(date)'.")
     case .skewed(let signed, let now, let window): skewed(signed, now, window)
-    case .notYetValid: self == .s3 ? AWSError("AccessDenied", "Request is not valid yet", status: 403) : wrongSignature("Signature not yet current.")
+    case .notYetValid:
+      self == .s3 ? AWSError("AccessDenied", "Request is not valid yet", status: 403) : wrongSignature("Signature not yet current.")
     case .expired(let end, let now): expired(end, now)
     case .mismatch(let canonical, let text): mismatch(canonical, text, claim)
     }
@@ -154,7 +155,8 @@ enum AuthDialect: Sendable {
       return wrongSignature(message, fields: fields)
     }
     return wrongSignature(
-      message + "\n\nThe Canonical String for this request should have been\n'\(canonical)'\n\nThe String-to-Sign should have been\n'\(text)'\n")
+      message
+        + "\n\nThe Canonical String for this request should have been\n'\(canonical)'\n\nThe String-to-Sign should have been\n'\(text)'\n")
   }
 
   /// A handler or the authorizer says `AccessDenied`; each protocol has its own name for it.

@@ -156,7 +156,8 @@ final class Harness: Sendable {
         date: SystemClock().now().addingTimeInterval(signing.offset))
     }
     let request = HTTPClientRequest(
-      method: method, url: "http://\(host)\(target)", headers: HTTPFields(all), body: sending ?? (body.isEmpty && method == "GET" ? nil : ByteStream(body)))
+      method: method, url: "http://\(host)\(target)", headers: HTTPFields(all),
+      body: sending ?? (body.isEmpty && method == "GET" ? nil : ByteStream(body)))
     let response = try await web.execute(request)
     return Answer(status: response.status, headers: response.headers, bytes: try await response.body.collect(limit: 1 << 28))
   }

@@ -72,7 +72,8 @@ final class GatewayFuzzTests: XCTestCase {
       } else if before.target != draft.target || before.body != draft.body {
         // Without any claim left S3 takes a request for an anonymous one, which the authorizer would judge.
         let anonymous = audit.records.last?.account == "anonymous"
-        XCTAssertTrue(answer.status != 200 || anonymous || equivalent(before, draft, service: Self.services[which]), "round \(round): \(draft)")
+        XCTAssertTrue(
+          answer.status != 200 || anonymous || equivalent(before, draft, service: Self.services[which]), "round \(round): \(draft)")
       }
     }
     XCTAssertGreaterThan(accepted, 300)

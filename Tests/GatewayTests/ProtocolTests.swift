@@ -63,7 +63,9 @@ final class ProtocolTests: XCTestCase {
       ], malformedBody: "<In><Text>", unknownCode: "UnknownOperationException"),
   ]
 
-  static func services(_ handler: @escaping OperationHandler = { input, _ in ["Text": input["Text"] ?? .null] }) throws -> [any ServiceModule] {
+  static func services(_ handler: @escaping OperationHandler = { input, _ in ["Text": input["Text"] ?? .null] }) throws
+    -> [any ServiceModule]
+  {
     [
       try FakeService.echo("sts", #""apiVersion":"2011-06-15","protocol":"query""#, handler),
       try FakeService.echo("ec2", #""apiVersion":"2016-11-15","protocol":"ec2""#, handler),
@@ -78,7 +80,8 @@ final class ProtocolTests: XCTestCase {
   func testSignedCallsAreAnswered() async throws {
     let harness = try await Harness(try Self.services())
     for c in Self.cases {
-      let answer = try await harness.send("POST", c.target, headers: c.headers, body: Array(c.body("hi").utf8), as: .init(service: c.signing))
+      let answer = try await harness.send(
+        "POST", c.target, headers: c.headers, body: Array(c.body("hi").utf8), as: .init(service: c.signing))
       XCTAssertEqual(answer.status, 200, "\(c.name): \(answer.text)")
       XCTAssertTrue(answer.text.contains("hi"), "\(c.name): \(answer.text)")
       XCTAssertNotNil(answer.headers["date"], c.name)
@@ -89,7 +92,8 @@ final class ProtocolTests: XCTestCase {
       XCTAssertEqual(record.resources, ["arn:aws:fake:::thing"])
       XCTAssertNil(record.errorCode)
       let token = try await harness.send(
-        "POST", c.target, headers: c.headers, body: Array(c.body("hi").utf8), as: .init(service: c.signing, key: "ASIAGOOD", token: "token"))
+        "POST", c.target, headers: c.headers, body: Array(c.body("hi").utf8), as: .init(service: c.signing, key: "ASIAGOOD", token: "token")
+      )
       XCTAssertEqual(token.status, 200, "\(c.name): \(token.text)")
     }
     await harness.stop()
@@ -149,14 +153,16 @@ final class ProtocolTests: XCTestCase {
         (unknown.text + (unknown.headers["x-amzn-errortype"] ?? "")).contains(c.unknownCode), "\(c.name): \(unknown.text)")
       let broken = try await harness.send("POST", c.target, headers: c.headers, body: Array(c.malformedBody.utf8), as: good)
       XCTAssertEqual(broken.status, 400, "\(c.name): \(broken.text)")
-      let invalid = try await harness.send("POST", c.target, headers: c.headers, body: Array(c.body(String(repeating: "x", count: 1001)).utf8), as: good)
+      let invalid = try await harness.send(
+        "POST", c.target, headers: c.headers, body: Array(c.body(String(repeating: "x", count: 1001)).utf8), as: good)
       XCTAssertEqual(invalid.status, 400, "\(c.name): \(invalid.text)")
       let large = Array(c.body(String(repeating: "x", count: 3000)).utf8)
       let refused = try await harness.send("POST", c.target, headers: c.headers, body: large, as: good)
       XCTAssertEqual(refused.status, 413, "\(c.name): \(refused.text)")
       let source = ByteStream(large)
       let chunked = try await harness.send(
-        "POST", c.target, headers: c.headers, body: large, sending: ByteStream(length: nil, next: { try await source.nextPiece() }), as: good)
+        "POST", c.target, headers: c.headers, body: large, sending: ByteStream(length: nil, next: { try await source.nextPiece() }),
+        as: good)
       XCTAssertEqual(chunked.status, 413, "\(c.name): \(chunked.text)")
     }
     await harness.stop()
@@ -188,7 +194,8 @@ final class ProtocolTests: XCTestCase {
     struct Secret: Error { let text = "hunter2" }
     let harness = try await Harness(try Self.services { _, _ in throw Secret() })
     for c in Self.cases {
-      let answer = try await harness.send("POST", c.target, headers: c.headers, body: Array(c.body("x").utf8), as: .init(service: c.signing))
+      let answer = try await harness.send(
+        "POST", c.target, headers: c.headers, body: Array(c.body("x").utf8), as: .init(service: c.signing))
       XCTAssertEqual(answer.status, 500, c.name)
       XCTAssertFalse(answer.text.contains("hunter2"), answer.text)
       let id = try XCTUnwrap(harness.audit.records.last?.requestId)
@@ -228,7 +235,8 @@ final class ProtocolTests: XCTestCase {
         return [:]
       })
     let task = Task<Int, any Error> { @Sendable in
-      try await harness.send(headers: [("Content-Type", "application/x-www-form-urlencoded")], body: Array("Action=Echo&Version=2011-06-15&Text=x".utf8),
+      try await harness.send(
+        headers: [("Content-Type", "application/x-www-form-urlencoded")], body: Array("Action=Echo&Version=2011-06-15&Text=x".utf8),
         as: Harness.Signing(service: "sts")
       ).status
     }

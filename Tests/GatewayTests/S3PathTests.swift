@@ -76,11 +76,13 @@ final class S3PathTests: XCTestCase {
     unsigned.payloadHash = "UNSIGNED-PAYLOAD"
     let free = try await harness.send("PUT", "/b/free", body: hello, as: unsigned)
     XCTAssertEqual(free.status, 200, free.text)
-    let digest = try await harness.send("PUT", "/b?policy", headers: [("Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA==")], body: Array("{}".utf8), as: s3)
+    let digest = try await harness.send(
+      "PUT", "/b?policy", headers: [("Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA==")], body: Array("{}".utf8), as: s3)
     XCTAssertTrue(digest.status == 400 && digest.text.contains("BadDigest"), digest.text)
     let form = try await harness.send("PUT", "/b?policy", headers: [("Content-MD5", "AAAA")], body: Array("{}".utf8), as: s3)
     XCTAssertTrue(form.text.contains("InvalidDigest"), form.text)
-    let right = try await harness.send("PUT", "/b?policy", headers: [("Content-MD5", "mZFLkyvTelC5g8XnyQrpOw==")], body: Array("{}".utf8), as: s3)
+    let right = try await harness.send(
+      "PUT", "/b?policy", headers: [("Content-MD5", "mZFLkyvTelC5g8XnyQrpOw==")], body: Array("{}".utf8), as: s3)
     XCTAssertEqual(right.status, 200, right.text)
     await harness.stop()
   }
@@ -151,7 +153,10 @@ final class S3PathTests: XCTestCase {
         var body: [UInt8] = []
         for start in stride(from: 0, to: data.count, by: 65_536) {
           let chunk = Array(data[start..<min(start + 65_536, data.count)])
-          body += Array("\(String(chunk.count, radix: 16));chunk-signature=\(chain.next(dataHash: sha256Hex(chunk)))\r\n".utf8) + chunk + [13, 10]
+          body +=
+            Array("\(String(chunk.count, radix: 16));chunk-signature=\(chain.next(dataHash: sha256Hex(chunk)))\r\n".utf8) + chunk + [
+              13, 10,
+            ]
         }
         body += Array("0;chunk-signature=\(chain.next(dataHash: sha256Hex([])))\r\n".utf8)
         if trailer {
@@ -213,7 +218,8 @@ final class S3PathTests: XCTestCase {
     try await expect("400 ExpiredToken", wrong)
     wrong.token = "forged"
     try await expect("400 InvalidToken", wrong)
-    try await expect("400 AuthorizationHeaderMalformed", nil, [("Authorization", "AWS4-HMAC-SHA256 Credential=x"), ("X-Amz-Date", "20260101T000000Z")])
+    try await expect(
+      "400 AuthorizationHeaderMalformed", nil, [("Authorization", "AWS4-HMAC-SHA256 Credential=x"), ("X-Amz-Date", "20260101T000000Z")])
     try await expect("400 InvalidRequest", nil, [("Authorization", "Basic eDp5")])
     try await expect("404 NoSuchKey", s3, [], "/b/none")
     try await expect("405 MethodNotAllowed", s3, [], "/b")
@@ -263,7 +269,7 @@ final class S3PathTests: XCTestCase {
           guard case .stream(let body)? = input["Body"] else { return [:] }
           for try await piece in body { seen.withLock { $0 += piece.count } }
           return [:]
-        },
+        }
       ])
     ])
     var hash = StreamingSHA256()

@@ -21,7 +21,8 @@ final class ClientTests: XCTestCase {
     for i in 0..<20 {
       let text = try awaiting {
         let answer = try await web.execute(
-          HTTPClientRequest(method: "POST", url: base + "/a//%2F?x=\(i)", headers: ["X": "y"], body: ByteStream([UInt8](repeating: 1, count: i))))
+          HTTPClientRequest(
+            method: "POST", url: base + "/a//%2F?x=\(i)", headers: ["X": "y"], body: ByteStream([UInt8](repeating: 1, count: i))))
         XCTAssertEqual(answer.status, 200)
         return String(decoding: try await answer.body.collect(limit: 1000), as: UTF8.self)
       }

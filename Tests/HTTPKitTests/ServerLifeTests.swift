@@ -84,6 +84,33 @@ final class ServerLifeTests: XCTestCase {
     try stop(server)
   }
 
+  /// An answer that closes the connection arrives whole, however slowly it is read; and a responder may pause longer than the limits.
+  func testClosingAnswersArriveWhole() throws {
+    var limits = HTTPServerLimits()
+    limits.writeStallTimeout = 0.4
+    limits.lingerTimeout = 0.2
+    let server = try startServer(limits) { request in
+      let inner = pattern(3 << 20, piece: 1 << 20)
+      return HTTPServerResponse(
+        status: 200, headers: ["Connection": "close"],
+        body: ByteStream(length: 3 << 20) {
+          if request.target == "/slow" { try await SystemClock().sleepReal(0.3) }
+          return try await inner.next()
+        })
+    }
+    for target in ["/fast", "/slow"] {
+      let client = try RawClient(port: try XCTUnwrap(server.port), receiveBuffer: 32 * 1024)
+      client.send("POST \(target) HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+      _ = try client.read(through: "\r\n\r\n")
+      for _ in 0..<6 {
+        usleep(50_000)
+        XCTAssertEqual(try client.read(count: 1 << 19).count, 1 << 19)
+      }
+      XCTAssertEqual(client.readToEnd(), "")
+    }
+    try stop(server)
+  }
+
   func testGracefulShutdown() throws {
     let started = Counter()
     let gate = DispatchSemaphore(value: 0)

@@ -22,6 +22,20 @@ final class ServerWireTests: XCTestCase {
     try stop(server)
   }
 
+  /// An empty body is never asked for; the expectation is met all the same and the connection kept.
+  func testContinueBeforeAnEmptyBody() throws {
+    let server = try startServer { .text($0.target) }
+    let client = try RawClient(port: try XCTUnwrap(server.port))
+    for _ in 0..<3 {
+      client.send("PUT /k HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n")
+      var (head, body) = try client.answer()
+      if head.hasPrefix("HTTP/1.1 100 ") { (head, body) = try client.answer() }
+      XCTAssertTrue(head.hasPrefix("HTTP/1.1 200") && !head.contains("Connection: close"), head)
+      XCTAssertEqual(body, "/k")
+    }
+    try stop(server)
+  }
+
   func testAnEarlyAnswerSendsNoContinueAndCloses() throws {
     let server = try startServer { _ in .text("no", status: 403) }
     let client = try RawClient(port: try XCTUnwrap(server.port))
@@ -164,7 +178,8 @@ final class ServerWireTests: XCTestCase {
     let many = (0..<300).map { "A\($0): b\r\n" }.joined()
     XCTAssertEqual(try status("GET / HTTP/1.1\r\nHost: h\r\n\(many)\r\n"), "HTTP/1.1 431")
     XCTAssertEqual(try status("nonsense\r\n\r\n"), "HTTP/1.1 400")
-    XCTAssertEqual(try status("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "HTTP/1.1 400")
+    XCTAssertEqual(
+      try status("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "HTTP/1.1 400")
     XCTAssertEqual(try status("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n"), "HTTP/1.1 400")
     try stop(server)
   }

@@ -132,7 +132,9 @@ func startServer(
   var logger = Logger(label: "test")
   logger.logLevel = .critical
   let log = logger
-  return try awaiting { try await HTTPServer.start(bind: bind, tls: tls, limits: limits, clock: SystemClock(), logger: log, responder: responder) }
+  return try awaiting {
+    try await HTTPServer.start(bind: bind, tls: tls, limits: limits, clock: SystemClock(), logger: log, responder: responder)
+  }
 }
 
 func stop(_ server: HTTPServer, grace: Double = 0) throws { try awaiting { await server.shutdown(grace: grace) } }

@@ -100,7 +100,8 @@ final class AWSChunkedTests: XCTestCase {
     XCTAssertThrowsError(try decode(Array("0\r\na:b\r\n\r\n".utf8), AWSChunkedDecoder(signing: nil, expectsTrailer: false)))
     let long = [UInt8](repeating: 0x61, count: 5000)
     XCTAssertThrowsError(try decode(long, AWSChunkedDecoder(signing: nil, expectsTrailer: false)))
-    XCTAssertThrowsError(try decode(Array("5\r\nhello\r\n0\r\n\r\n".utf8), AWSChunkedDecoder(signing: signing(seed: "0"), expectsTrailer: false)))
+    XCTAssertThrowsError(
+      try decode(Array("5\r\nhello\r\n0\r\n\r\n".utf8), AWSChunkedDecoder(signing: signing(seed: "0"), expectsTrailer: false)))
   }
 
   /// However the bytes are cut, a body that our own chain signed is read back; and no damaged one yields a whole other body.

@@ -30,7 +30,9 @@ final class SignatureTests: XCTestCase {
 
   /// URLs made by botocore's HmacV1QueryAuth with its clock at 1790000000.
   func testPresignedVersion2() throws {
-    func check(_ target: String, method: String = "GET", host: String = "localhost:4566", bucket: String? = nil, headers: [(String, String)] = []) throws {
+    func check(
+      _ target: String, method: String = "GET", host: String = "localhost:4566", bucket: String? = nil, headers: [(String, String)] = []
+    ) throws {
       let request = SignableRequest(
         method: method, target: target, headers: [("Host", host)] + headers.map { (name: $0.0, value: $0.1) })
       let claim = try XCTUnwrap(try SignatureClaim.of(request))
@@ -43,7 +45,8 @@ final class SignatureTests: XCTestCase {
     try check(
       "/b/a%20key/%2Bx.txt?versionId=v1&response-content-type=text%2Fplain%3B%20charset%3Dutf-8&AWSAccessKeyId=\(accessKey)"
         + "&Signature=yIlQFkXHQQXA39039jX%2B10UwSBU%3D&Expires=1790000600")
-    let put = "/b/k?AWSAccessKeyId=\(accessKey)&Signature=KONohY3BpIogCO8qi4FEixZN9Gk%3D&content-type=text%2Fplain"
+    let put =
+      "/b/k?AWSAccessKeyId=\(accessKey)&Signature=KONohY3BpIogCO8qi4FEixZN9Gk%3D&content-type=text%2Fplain"
       + "&x-amz-meta-color=red%20%20blue&Expires=1790000600"
     try check(put, method: "PUT")
     try check(put, method: "PUT", headers: [("Content-Type", "text/plain"), ("x-amz-meta-color", "red  blue")])
@@ -78,9 +81,11 @@ final class SignatureTests: XCTestCase {
     for _ in 0..<200 {
       let signer = Signer(
         credentials: SigningCredentials(
-          accessKeyId: "AKIA/WITH/SLASH", secretAccessKey: "s\(random.next())", sessionToken: random.below(2) == 0 ? nil : "t/+= \(random.next())"),
+          accessKeyId: "AKIA/WITH/SLASH", secretAccessKey: "s\(random.next())",
+          sessionToken: random.below(2) == 0 ? nil : "t/+= \(random.next())"),
         region: "eu-north-9", service: random.below(2) == 0 ? "s3" : "sts")
-      let path = "/" + (0..<random.below(6)).map { _ in ["a", "", "..", "%2F", "b%20c", "+", "é", "."][random.below(8)] }.joined(separator: "/")
+      let path =
+        "/" + (0..<random.below(6)).map { _ in ["a", "", "..", "%2F", "b%20c", "+", "é", "."][random.below(8)] }.joined(separator: "/")
       let query = ["", "?x=1", "?b&a=&c=%20+", "?versionId=%2B&x-id=GetObject"][random.below(4)]
       let date = Date(timeIntervalSince1970: 1_700_000_000 + Double(random.below(1_000_000)))
       let target = signer.presign(method: "GET", target: path + query, headers: [("host", "h:1")], expires: 60, date: date)
@@ -133,7 +138,8 @@ final class SignatureTests: XCTestCase {
       let signer = Signer(credentials: SigningCredentials(accessKeyId: "A", secretAccessKey: "s"), region: "r", service: service)
       let request = SignableRequest(
         method: "GET", target: "/",
-        headers: signer.sign(SignableRequest(method: "GET", target: "/", headers: [("host", "h")]), payloadHash: emptyPayloadHash, date: date))
+        headers: signer.sign(
+          SignableRequest(method: "GET", target: "/", headers: [("host", "h")]), payloadHash: emptyPayloadHash, date: date))
       let claim = try XCTUnwrap(try SignatureClaim.of(request))
       do {
         try Verifier().precheck(claim, request, now: date.addingTimeInterval(seconds))
@@ -174,7 +180,8 @@ final class SignatureTests: XCTestCase {
     var random = SeededRandom(11)
     let seeds = [
       "AWS4-HMAC-SHA256 Credential=A/20260101/r/s/aws4_request, SignedHeaders=host;x-amz-date, Signature=abc",
-      "AWS AKIA:c2ln", "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20260101%2Fr%2Fs3%2Faws4_request&X-Amz-Date=20260101T000000Z"
+      "AWS AKIA:c2ln",
+      "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20260101%2Fr%2Fs3%2Faws4_request&X-Amz-Date=20260101T000000Z"
         + "&X-Amz-Expires=5&X-Amz-SignedHeaders=host&X-Amz-Signature=00", "/?AWSAccessKeyId=A&Expires=1&Signature=x",
     ]
     for _ in 0..<4000 {
@@ -188,9 +195,11 @@ final class SignatureTests: XCTestCase {
         }
       }
       let text = String(decoding: bytes, as: UTF8.self)
-      let request = text.hasPrefix("/")
+      let request =
+        text.hasPrefix("/")
         ? SignableRequest(method: "GET", target: text, headers: [("Host", "h")])
-        : SignableRequest(method: "GET", target: "/", headers: [("Host", "h"), ("Authorization", text), ("X-Amz-Date", "20260101T000000Z")])
+        : SignableRequest(
+          method: "GET", target: "/", headers: [("Host", "h"), ("Authorization", text), ("X-Amz-Date", "20260101T000000Z")])
       guard let claim = try? SignatureClaim.of(request) else { continue }
       XCTAssertThrowsError(try Verifier().verify(claim, request, secret: "s", payloadHash: "UNSIGNED-PAYLOAD"))
     }

@@ -177,6 +177,8 @@ final class HTTPServerConnection: ChannelInboundHandler, @unchecked Sendable {
     phase = .exchange(exchange)
     if draining { exchange.keepAlive = false }
     expire(in: settings.limits.bodyStallTimeout)
+    // An empty body is never asked for, yet botocore sends nothing more on a connection that answered its expectation with a final status.
+    if exchange.declaredLength == 0 { sendContinue(exchange, context) }
     let request = exchange.request(remoteAddress: remoteAddress, isTLS: settings.isTLS)
     exchange.task = Task { [self, responder = settings.responder] in
       let response = await responder(request)
@@ -188,15 +190,17 @@ final class HTTPServerConnection: ChannelInboundHandler, @unchecked Sendable {
     guard case .exchange(let current) = phase, current === exchange,
       let context = try? channel.pipeline.syncOperations.context(handler: self)
     else { return }
-    if exchange.awaitsContinue {
-      exchange.awaitsContinue = false
-      if !exchange.requestEnded && !exchange.responseStarted {
-        context.writeAndFlush(
-          wrapOutboundOut(context.channel.allocator.buffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
-      }
-    }
+    sendContinue(exchange, context)
     if !exchange.requestEnded { expire(in: settings.limits.bodyStallTimeout) }
     readIfWanted(context)
+  }
+
+  private func sendContinue(_ exchange: ServerExchange, _ context: ChannelHandlerContext) {
+    guard exchange.awaitsContinue else { return }
+    exchange.awaitsContinue = false
+    if exchange.requestEnded || exchange.responseStarted { return }
+    context.writeAndFlush(
+      wrapOutboundOut(context.channel.allocator.buffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
   }
 
   /// While a request is being answered one read stays outstanding, so that the client's leaving is noticed.

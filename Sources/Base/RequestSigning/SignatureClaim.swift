@@ -172,7 +172,8 @@ public struct SignatureClaim: Sendable {
     let seconds = try expires.map { text throws(SignatureProblem) -> Int in
       guard let seconds = Int(text), seconds >= 0 else { throw .malformedQuery("X-Amz-Expires should be a number of seconds") }
       guard seconds <= 604_800 else {
-        throw .malformedQuery("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
+        throw .malformedQuery(
+          "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
       }
       return seconds
     }
