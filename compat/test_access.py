@@ -74,10 +74,10 @@ def test_assume_role_and_session_limits(region):
     carl = user(region, "carl", {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"})
     sts = region.boto("sts", **carl)
     arn = "arn:aws:iam::123456789012:role/reader"
-    assert code(lambda: sts.assume_role(RoleArn=arn, RoleSessionName="s")) == "AccessDenied"
-    session = sts.assume_role(RoleArn=arn, RoleSessionName="s", ExternalId="secret-word")["Credentials"]
+    assert code(lambda: sts.assume_role(RoleArn=arn, RoleSessionName="tester")) == "AccessDenied"
+    session = sts.assume_role(RoleArn=arn, RoleSessionName="tester", ExternalId="secret-word")["Credentials"]
     keys = dict(aws_access_key_id=session["AccessKeyId"], aws_secret_access_key=session["SecretAccessKey"], aws_session_token=session["SessionToken"])
-    assert region.boto("sts", **keys).get_caller_identity()["Arn"] == "arn:aws:sts::123456789012:assumed-role/reader/s"
+    assert region.boto("sts", **keys).get_caller_identity()["Arn"] == "arn:aws:sts::123456789012:assumed-role/reader/tester"
     region.boto("s3", **keys).list_buckets()
     assert code(region.boto("codedeploy", **keys).list_applications) == "AccessDeniedException"
     tampered = {**keys, "aws_session_token": keys["aws_session_token"][:-4] + "AAAA"}
