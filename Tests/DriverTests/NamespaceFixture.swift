@@ -49,7 +49,7 @@ final class NamespaceFixture: DriverFixture, @unchecked Sendable {
   func waitFor(_ path: String, in instanceId: String, toHold marker: String = "", seconds: Double = 30) async throws -> String {
     let end = Date().addingTimeInterval(seconds)
     while Date() < end {
-      if let text = text(path, in: instanceId), text.contains(marker) { return text }
+      if let text = text(path, in: instanceId), marker.isEmpty || text.contains(marker) { return text }
       try await Task.sleep(for: .milliseconds(10))
     }
     let console = String(decoding: try await driver.consoleOutput(instanceId: instanceId), as: UTF8.self)
