@@ -189,6 +189,7 @@ final class ClientTests: XCTestCase {
     let key = try Data(contentsOf: URL(fileURLWithPath: folder + "/key"))
     let server = try startServer(tls: HTTPServerTLS(certificateChainPEM: Array(certificate), privateKeyPEM: Array(key))) { request in
       let body = (try? await request.body.collect(limit: 1 << 24)) ?? []
+      if request.target == "/large" { return HTTPServerResponse(status: 200, headers: ["Connection": "close"], body: pattern(5 << 20)) }
       return .text("\(request.isTLS) \(body.count) \(request.remoteAddress ?? "-")")
     }
     let port = try XCTUnwrap(server.port)
@@ -203,6 +204,11 @@ final class ClientTests: XCTestCase {
       }
       XCTAssertTrue(text.hasPrefix("true 3145728 "), text)
     }
+    let large = try awaiting {
+      let answer = try await trusting.execute(HTTPClientRequest(url: "https://localhost:\(port)/large", timeout: 20))
+      return try await answer.body.collect(limit: 1 << 24).count
+    }
+    XCTAssertEqual(large, 5 << 20)
     let kind = try awaiting { () -> HTTPClientError.Kind? in
       do {
         _ = try await HTTPClient().execute(HTTPClientRequest(url: "https://localhost:\(port)/", timeout: 10))

@@ -101,20 +101,16 @@ public final class HTTPClient: Sendable {
       .connectTimeout(.milliseconds(Int64(min(options.connectTimeout, limit) * 1000)))
       .channelOption(.autoRead, value: false)
       .channelOption(.writeBufferWaterMark, value: .init(low: 128 * 1024, high: 512 * 1024))
-    let prepare: @Sendable (any Channel) throws -> HTTPClientConnection = { channel in
-      let operations = channel.pipeline.syncOperations
-      if let tls {
-        let name = Self.isAddress(origin.host) ? nil : origin.host
-        try operations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: name))
-      }
-      try operations.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
-      let connection = HTTPClientConnection(channel: channel, isTLS: origin.isTLS)
-      try operations.addHandler(connection)
-      return connection
-    }
-    let connected = channelHolder()
     let ready = bootstrap.channelInitializer { channel in
-      channel.eventLoop.makeCompletedFuture { connected.value = try prepare(channel) }
+      channel.eventLoop.makeCompletedFuture {
+        let operations = channel.pipeline.syncOperations
+        if let tls {
+          let name = Self.isAddress(origin.host) ? nil : origin.host
+          try operations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: name))
+        }
+        try operations.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
+        try operations.addHandler(HTTPClientConnection(channel: channel, isTLS: origin.isTLS))
+      }
     }
     do {
       let channel: any Channel
@@ -123,7 +119,10 @@ public final class HTTPClient: Sendable {
       } else {
         channel = try await ready.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: origin.host, port: origin.port).get()
       }
-      guard let connection = connected.value else { throw HTTPClientError(.connectFailed, "no connection") }
+      // Several addresses may have been tried, each with a channel of its own: ask the one that connected.
+      let connection = try await channel.eventLoop.submit {
+        try channel.pipeline.syncOperations.handler(type: HTTPClientConnection.self)
+      }.get()
       if Task.isCancelled {
         channel.close(promise: nil)
         throw CancellationError()
@@ -137,16 +136,6 @@ public final class HTTPClient: Sendable {
       throw HTTPClientError(.connectFailed, "\(origin.host):\(origin.port) cannot be reached: \(error)")
     }
   }
-
-  /// The initializer runs once per address tried; the last one made is the one that connected.
-  private final class Holder: Sendable {
-    private let held = Mutex<HTTPClientConnection?>(nil)
-    var value: HTTPClientConnection? {
-      get { held.withLock { $0 } }
-      set { held.withLock { $0 = newValue } }
-    }
-  }
-  private func channelHolder() -> Holder { Holder() }
 
   private static func isAddress(_ host: String) -> Bool { (try? SocketAddress(ipAddress: host, port: 0)) != nil }
 
