@@ -268,6 +268,34 @@ final class EndToEndTests: XCTestCase {
     await server.stop()
   }
 
+  /// The region goes away while a hook runs, and the agent is stopped before it is back: the next agent tells how the hook ended.
+  func testAnOutcomeThatCouldNotBeToldIsToldByTheNextAgent() async throws {
+    let server = try FakeCommandServer()
+    try await server.start()
+    await server.put("/bkt/shop.zip", bundle(["AfterInstall": "exit 9"]))
+    await server.specify(execution, specification("d-1"))
+    let agent = try await start(server)
+    await server.send("c-1", "DownloadBundle", execution)
+    _ = await server.completed(1)
+    await server.fail("PutHostCommandComplete", times: 1000)
+    await server.send("c-2", "AfterInstall", execution)
+    for _ in 0..<500 where !Disk.exists(directory("root/undelivered-completions/d-1.json")) {
+      try await SystemClock().sleepReal(0.02)
+    }
+    try await agent.end()
+    XCTAssertEqual(directory.read("root/ongoing-deployment/d-1"), "c-2")
+    await server.fail("PutHostCommandComplete", times: 0)
+    let second = try await start(server)
+    let done = await server.completed(2)
+    XCTAssertEqual(done.last?.command, "c-2")
+    XCTAssertEqual(done.last?.code, 4)
+    XCTAssertEqual(done.last?.message, "Script at specified location: scripts/AfterInstall.sh failed with exit code 9")
+    try await second.end()
+    XCTAssertEqual(try Disk.names(directory("root/ongoing-deployment")), [])
+    XCTAssertEqual(try Disk.names(directory("root/undelivered-completions")), [])
+    await server.stop()
+  }
+
   func testOnceEndsWhenThereIsNothingToDo() async throws {
     let server = try FakeCommandServer()
     try await server.start()

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 import RegionKit
 import XCTest
@@ -105,6 +106,36 @@ final class InstallTests: XCTestCase {
     _ = await bare.run("DownloadBundle", specification: spec)
     let acl = await bare.run("Install", specification: spec)
     XCTAssertTrue(acl.message.contains("setfacl, which this host does not have"), acl.message)
+  }
+
+  func testAccessControlListsAndContextsGoThroughTheHostsPrograms() async throws {
+    for program in ["setfacl", "semanage", "restorecon"] {
+      try directory.write("bin/\(program)", "#!/bin/sh\necho \(program) \"$@\" >> \(directory("calls"))\n", mode: 0o755)
+    }
+    let agent = LocalRun(
+      rootDir: directory("root"), tools: SystemTools(searchPath: [directory("bin")]), clock: SystemClock(), logger: silent)
+    try revision(
+      "d-1", ["a.b": "1"],
+      appspec: """
+        files:
+          - {source: a.b, destination: \(directory("srv"))}
+        permissions:
+          - {object: \(directory("srv/a.b")), mode: "640", acls: ["u:bob:rw"], context: {name: u_u, type: t_t, range: s0}}
+        """)
+    let spec = specification("d-1", location: directory("rev-d-1"))
+    for command in ["DownloadBundle", "Install", "Install"] {
+      let result = await agent.run(command, specification: spec)
+      XCTAssertEqual(result, .succeeded, result.message)
+    }
+    let file = directory("srv/a.b")
+    let install = """
+      setfacl --set u:bob:rw-,u::rw-,g::r--,o::---,m::r-- -- \(file)
+      semanage fcontext -a -s u_u -t t_t -r s0 \(file.replacing(".", with: "\\."))
+      restorecon -v \(file)
+
+      """
+    XCTAssertEqual(
+      directory.read("calls"), install + "semanage fcontext -d \(file.replacing(".", with: "\\."))\n" + install)
   }
 
   func testModesAndLinksAreKept() async throws {

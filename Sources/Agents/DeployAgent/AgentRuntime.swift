@@ -49,7 +49,7 @@ struct AgentRuntime: Sendable {
     try Disk.makeDirectories(configuration.rootDir)
     guard let identity = try await stop.value(of: Task { try await self.identity() }) else { return }
     logger.info("host \(identity.hostIdentifier), region \(identity.region)")
-    let execution = try self.execution(identity)
+    let execution = try self.execution(identity, stop: stop)
     let recovery = RestartRecovery(tracking: execution.tracking, execution: execution, clock: clock, logger: logger)
     let leftovers = recovery.leftovers()
     let recovering = Task { await recovery.report(leftovers) }
@@ -57,20 +57,19 @@ struct AgentRuntime: Sendable {
       execution: execution, clock: clock, randomness: randomness, waitBetweenRuns: configuration.waitBetweenRuns, logger: logger)
     let polling = Task { await loop.poll(once: once) }
     await stop.wait(for: polling)
-    if once { await recovering.value }
-    recovering.cancel()
     logger.info("no more polls; waiting for the commands in progress")
-    await drain(loop)
+    await drain(loop, recovering)
   }
 
   /// Waits for running commands, but not longer than configured.
-  private func drain(_ loop: CommandLoop) async {
+  private func drain(_ loop: CommandLoop, _ recovering: Task<Void, Never>) async {
     // Not a task group: that would itself wait for the commands.
     let (ended, end) = AsyncStream.makeStream(of: Void.self)
     let clock = clock
     let limit = configuration.killAgentMaxWaitTime
     let waiting = Task {
       await loop.drain()
+      await recovering.value
       end.finish()
     }
     let limiting = Task {
@@ -82,7 +81,7 @@ struct AgentRuntime: Sendable {
     limiting.cancel()
   }
 
-  func execution(_ identity: HostIdentity) throws -> CommandExecution {
+  func execution(_ identity: HostIdentity, stop: StopSignal) throws -> CommandExecution {
     let secure = configuration.enableAuthPolicy
     let service = CommandServiceClient.serviceName(secure: secure, fips: configuration.useFIPSMode)
     let endpoint = configuration.deployControlEndpoint ?? "https://\(service).\(identity.region).\(identity.domain)"
@@ -105,7 +104,8 @@ struct AgentRuntime: Sendable {
         layout: layout, maxRevisions: configuration.maxRevisions, download: download, environment: environment,
         deploymentsLog: configuration.enableDeploymentsLog ? DeploymentsLog(path: layout.deploymentsLog) : nil, clock: clock,
         killGrace: killGrace),
-      tracking: Tracking(directory: layout.trackingDirectory), delivery: Delivery(clock: clock, randomness: randomness), logger: logger)
+      tracking: Tracking(directory: layout.trackingDirectory), undelivered: Undelivered(directory: layout.undelivered),
+      delivery: Delivery(clock: clock, randomness: randomness, stop: stop), logger: logger)
   }
 
   private func opener() throws -> EnvelopeOpener {

@@ -20,6 +20,10 @@ public enum DeployAgentMain {
   ) async throws {
     let configuration = try configuration(at: configPath)
     let pid = try PidFile(directory: configuration.pidDir, program: configuration.programName)
+    // Whatever started the agent may have left these in another state, which would lose exit codes or end it at a closed pipe.
+    signal(SIGCHLD, SIG_DFL)
+    signal(SIGPIPE, SIG_IGN)
+    umask(0o022)
     let signals = stop.onTermination()
     defer { withExtendedLifetime((pid, signals)) {} }
     let environment = ProcessInfo.processInfo.environment

@@ -9,6 +9,7 @@ struct CommandExecution: Sendable {
   let allowLocal: Bool
   let settings: StepSettings
   let tracking: Tracking
+  let undelivered: Undelivered
   let delivery: Delivery
   let logger: Logger
 
@@ -73,22 +74,34 @@ struct CommandExecution: Sendable {
       logger.error("failed: \(Self.text(error))")
       outcome = Self.failed(error)
     }
-    return await complete(command, outcome, logger) { tracking.end(id, command.identifier) }
+    return await complete(command, outcome, logger, deployment: id)
   }
 
-  /// Tells the outcome. The tracking file goes only when the service has heard it or never wants to.
+  /// Tells the outcome. With `deployment`, its tracking file goes only when the service has heard it or never wants to, and an outcome
+  /// that does not get through at once is kept on disk for the next agent.
   func complete(
-    _ command: HostCommand, _ outcome: Outcome, _ logger: Logger, done: () -> Void = {}
+    _ command: HostCommand, _ outcome: Outcome, _ logger: Logger, deployment: String? = nil
   ) async -> Outcome {
-    do {
-      try await delivery.attempt(limit: Self.completionLimit) {
+    func tell(tries: Int) async throws {
+      try await delivery.attempt(limit: Self.completionLimit, tries: tries) {
         try await service.putHostCommandComplete(
           identifier: command.identifier, status: outcome.status, diagnostics: outcome.diagnostics)
       }
-      done()
+    }
+    func settled() {
+      guard let deployment else { return }
+      tracking.end(deployment, command.identifier)
+      undelivered.forget(deployment)
+    }
+    do {
+      do { try await tell(tries: 1) } catch let refusal as ServiceFailure where !refusal.isTransient { throw refusal } catch {
+        if let deployment { try undelivered.keep(deployment, command.identifier, outcome) }
+        try await tell(tries: .max)
+      }
+      settled()
     } catch let refusal as ServiceFailure where !refusal.isTransient {
       logger.error("the service refused the completion: \(refusal)")
-      done()
+      settled()
     } catch {
       logger.error("the completion could not be delivered: \(Self.text(error))")
     }

@@ -27,6 +27,9 @@ struct PollBackoff: Sendable {
 struct Delivery: Sendable {
   let clock: any RegionClock
   let randomness: any Randomness
+  /// Once this says stop, at most `lastTries` more attempts are made.
+  var stop: StopSignal?
+  private static let lastTries = 4
 
   /// Repeats `call` after transient failures, 0.3 s then doubling up to 10 s, for at most `limit` real seconds and `tries` attempts.
   /// A refusal is thrown at once.
@@ -36,17 +39,19 @@ struct Delivery: Sendable {
     let end = clock.deadline(afterReal: limit)
     var wait = 0.3
     var count = 0
+    var afterStop = 0
     while true {
       count += 1
+      if stop?.isStopped == true { afterStop += 1 }
       do { return try await call() } catch let error as CancellationError { throw error } catch let failure as ServiceFailure
         where !failure.isTransient
       {
         throw failure
       } catch {
-        guard count < tries, clock.now().addingTimeInterval(wait) < end else { throw error }
+        guard count < tries, afterStop < Self.lastTries, clock.now().addingTimeInterval(wait) < end else { throw error }
       }
       try await clock.sleepReal(wait * (1 - Double(randomness.below(1001)) / 1000 * 0.3))
-      wait = min(10, wait * 2)
+      wait = min(afterStop > 0 ? 2 : 10, wait * 2)
     }
   }
 }

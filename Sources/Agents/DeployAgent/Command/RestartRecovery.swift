@@ -2,7 +2,8 @@ import FoundationEssentials
 import Logging
 import RegionKit
 
-/// What a starting agent does about commands that its predecessor left unfinished: it reports each as failed, once. The official agent
+/// What a starting agent does about commands that its predecessor left unfinished: it reports each once: as it ended when
+/// that is known, else as failed. The official agent
 /// reports only the newest one and lets the others run into the service's time limit.
 struct RestartRecovery: Sendable {
   let tracking: Tracking
@@ -24,12 +25,14 @@ struct RestartRecovery: Sendable {
 
   func report(_ entries: [Tracking.Entry]) async {
     for entry in entries {
-      logger.warning("deployment \(entry.deploymentId) was interrupted by a restart; reporting its event as failed")
+      let known = execution.undelivered.outcome(entry.deploymentId, entry.hostCommandIdentifier)
+      logger.warning(
+        "deployment \(entry.deploymentId) was interrupted by a restart; \(known == nil ? "it failed" : "its outcome is known")")
       let command = HostCommand(
         identifier: entry.hostCommandIdentifier, hostIdentifier: execution.hostIdentifier, deploymentExecutionId: "", name: "")
       _ = await execution.complete(
-        command, CommandExecution.Outcome(status: .failed, diagnostics: .afterRestart), logger,
-        done: { tracking.end(entry.deploymentId, entry.hostCommandIdentifier) })
+        command, known ?? CommandExecution.Outcome(status: .failed, diagnostics: .afterRestart), logger,
+        deployment: entry.deploymentId)
     }
   }
 }

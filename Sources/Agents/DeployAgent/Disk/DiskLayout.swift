@@ -17,6 +17,7 @@ public struct DiskLayout: Sendable {
   func cleanupFile(_ group: String) -> String { "\(instructions)/\(group)-cleanup" }
   func lastSuccessfulPointer(_ group: String) -> String { "\(instructions)/\(group)_last_successful_install" }
   func mostRecentPointer(_ group: String) -> String { "\(instructions)/\(group)_most_recent_install" }
+  var undelivered: String { root + "/undelivered-completions" }
   var deploymentsLog: String { "\(root)/deployment-logs/\(programName)-deployments.log" }
 
   /// The deployment directory that a pointer file names; nil when there is none or it is gone.
