@@ -151,6 +151,17 @@ final class DriverPlanTests: XCTestCase {
     }
   }
 
+  func testConfigurationWithCredentialsStaysOut() {
+    for secret in [
+      "deb https://me:hunter2@repo.example/debian stable main", "x\n-----BEGIN OPENSSH PRIVATE KEY-----\n", "export NPM_TOKEN=abc",
+      "AWS_SECRET_ACCESS_KEY=abc", "  DB_PASSWORD='x'", "a http://x b https://u:p@h",
+    ] { XCTAssertTrue(BaseImage.holdsCredentials(secret), secret) }
+    for plain in [
+      "deb https://deb.debian.org/debian stable main", "# export TOKEN=abc", "TOKEN=", "PASS_MAX_DAYS 99999", "mail me@example.org",
+      "http://host:80/@x", "-----BEGIN CERTIFICATE-----", "password = no", "",
+    ] { XCTAssertFalse(BaseImage.holdsCredentials(plain), plain) }
+  }
+
   func testAccountsOfPeopleStayOutAndNobodyHasAPassword() {
     let entries = BaseImageFiles.accounts(
       passwd: "root:x:0:0:Some One:/root:/bin/zsh\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\nann:x:1000:1000:Ann:/home/ann:/bin/bash\n",

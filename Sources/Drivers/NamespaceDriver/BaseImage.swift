@@ -1,7 +1,7 @@
 /// Which of the host's files make the built-in image, and which never do. Pure rules; see `BaseImageBuilder` for the copying.
 enum BaseImage {
   /// Part of the layer's id: another number makes every region build its base image anew.
-  static let rulesVersion = 4
+  static let rulesVersion = 5
 
   /// The same host release and rules give the same id.
   static func layerId() -> String {
@@ -90,6 +90,35 @@ enum BaseImage {
       if mode & 0o004 == 0, mode & 0o001 == 0 { return false }
       return !isSecretName(name, in: path)
     }
+  }
+
+  /// Whether a configuration file's text holds what only this host shall know: a private key, a URL with a password, a variable named
+  /// for a secret that is set to something.
+  static func holdsCredentials(_ text: String) -> Bool {
+    if text.contains("PRIVATE KEY-----") { return true }
+    return text.split(whereSeparator: \.isNewline).contains { line in
+      guard !line.trimmed.hasPrefix("#") else { return false }
+      return hasUserInfo(line) || setsSecret(line)
+    }
+  }
+
+  /// `https://user:password@host/`.
+  private static func hasUserInfo(_ line: Substring) -> Bool {
+    var rest = line
+    while let scheme = rest.firstRange(of: "://") {
+      rest = rest[scheme.upperBound...]
+      let authority = rest.prefix { !"/ \t\"'?#".contains($0) }
+      if let at = authority.lastIndex(of: "@"), authority[..<at].contains(":") { return true }
+    }
+    return false
+  }
+
+  /// `export API_TOKEN=abc`.
+  private static func setsSecret(_ line: Substring) -> Bool {
+    guard let equals = line.firstIndex(of: "="), line.index(after: equals) != line.endIndex else { return false }
+    let name = line[..<equals].split(whereSeparator: { $0 == " " || $0 == "\t" }).last ?? ""
+    guard name.allSatisfy({ $0.isUppercase || $0 == "_" || $0.isNumber }) else { return false }
+    return ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY"].contains(where: name.contains)
   }
 
   /// `gdb`, `gcc-12`, `x86_64-linux-gnu-ld.gold`.

@@ -75,6 +75,7 @@ struct BaseImageBuilder: Sendable {
       if BaseImage.includes(path, kind: .link) { plan.links.append(path) }
     case S_IFREG:
       guard BaseImage.includes(path, kind: .file, size: Int64(status.st_size), mode: status.st_mode) else { return }
+      if path.hasPrefix("/etc/"), status.st_size < 1 << 20, BaseImage.holdsCredentials(Posix.text(path) ?? "") { return }
       if status.st_nlink > 1 {
         if let first = plan.firstName[UInt64(status.st_ino)] {
           plan.hardLinks.append((path, first))
