@@ -171,4 +171,23 @@ final class AuthorizationTests: XCTestCase {
     XCTAssertTrue(try isPublic(#""*""#, #","Condition":{"StringLike":{"aws:SourceArn":"*"}}"#))
     XCTAssertTrue(try isPublic(#""*""#, #","Condition":{"Bool":{"aws:SecureTransport":"true"}}"#))
   }
+
+  /// The bucket's owner owns every object; what would give another account ownership is refused.
+  func testWritesOfOtherAccounts() async throws {
+    let s3 = try S3Bench()
+    for (bucket, ownership) in [("enforced", "BucketOwnerEnforced"), ("preferred", "BucketOwnerPreferred")] {
+      try await s3.run("CreateBucket", ["Bucket": .string(bucket), "ObjectOwnership": .string(ownership)])
+    }
+    func put(_ bucket: String, _ acl: String?) async throws {
+      var input: [String: WireValue] = ["Bucket": .string(bucket), "Key": .string("k"), "Body": .stream(ByteStream([1]))]
+      input["ACL"] = acl.map { .string($0) }
+      try await s3.run("PutObject", input, account: S3Bench.other)
+    }
+    try await put("enforced", nil)
+    try await put("enforced", "bucket-owner-full-control")
+    await assertError("AccessControlListNotSupported") { try await put("enforced", "private") }
+    try await put("preferred", "bucket-owner-full-control")
+    await assertError("NotImplemented", status: 501) { try await put("preferred", nil) }
+    await assertError("NotImplemented", status: 501) { try await put("preferred", "public-read") }
+  }
 }

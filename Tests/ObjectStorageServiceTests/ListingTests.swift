@@ -44,7 +44,7 @@ final class ListingTests: XCTestCase {
 
   func testRandomKeysPrefixesDelimitersAndPageSizes() async throws {
     var generator = SeededGenerator(seed: 31)
-    for round in 0..<6 {
+    for round in 0..<4 {
       let s3 = try S3Bench(store: round == 0 ? nil : MemoryStore())
       try await s3.make("bkt")
       try await s3.make("neighbour")

@@ -17,8 +17,11 @@ extension S3Engine {
     if let action = ActionTable.bucket[operation] {
       return [request(action, bucket, key: nil, context: Self.listContext(input), call)]
     }
-    guard let actions = ActionTable.object[operation], let key = input["Key"]?.asString else {
-      throw AWSError.notImplemented(service: "s3", operation: operation)
+    guard let actions = ActionTable.object[operation] else {
+      throw AWSError.internalFailure("No permission is known for s3:\(operation).")
+    }
+    guard let key = input["Key"]?.asString else {
+      throw AWSError("InvalidURI", "Couldn't parse the specified URI: it names no key.", status: 400)
     }
     try Self.check(key: key)
     let versionId = input["VersionId"]?.asString

@@ -48,6 +48,7 @@ enum KeyCode {
       default: return nil
       }
     }
-    return String(decoding: out, as: UTF8.self)
+    guard let key = String(validating: out, as: UTF8.self), encode(key).utf8.elementsEqual(text.utf8) else { return nil }
+    return key
   }
 }
