@@ -121,6 +121,13 @@ class Profile:
     def perf_works() -> bool:
         return subprocess.run(["perf", "stat", "-e", "cpu-clock", "true"], capture_output=True).returncode == 0
 
+    @staticmethod
+    def of_file(path: str) -> list[str]:
+        """The five hottest functions of what `perf record` wrote."""
+        done = subprocess.run(["perf", "report", "-i", path, "--stdio", "--no-children", "-F", "overhead,dso,symbol", "-g", "none"],
+                              capture_output=True, text=True)
+        return demangled([line.strip() for line in done.stdout.splitlines() if re.match(r"^ +\d", line)][:5])
+
     def sample(self) -> None:
         while not self.halt.wait(0.2) and len(self.stacks) < 20:
             done = subprocess.run(["gdb", "-p", str(self.pid), "-batch", "-ex", "thread apply all bt 1"], capture_output=True, text=True)
@@ -130,10 +137,7 @@ class Profile:
         if self.perf:
             self.perf.send_signal(2)
             self.perf.wait(30)
-            done = subprocess.run(["perf", "report", "-i", self.data.name, "--stdio", "--no-children", "-F", "overhead,dso,symbol", "-g", "none"],
-                                  capture_output=True, text=True)
-            found = [line.strip() for line in done.stdout.splitlines() if re.match(r"^ +\d", line)]
-            self.lines = demangled(found[:5])
+            self.lines = self.of_file(self.data.name)
         elif self.sampler:
             self.halt.set()
             self.sampler.join(30)

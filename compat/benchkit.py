@@ -32,7 +32,7 @@ class Signer:
         self.day, self.key = "", b""
 
     def headers(self, method: str, host: str, path: str, body: bytes, more: dict[str, str] | None = None,
-                            body_hash: str | None = None) -> dict[str, str]:
+                body_hash: str | None = None) -> dict[str, str]:
         """All headers of a signed request; `path` is already encoded and without a query."""
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         body_hash = body_hash or hashlib.sha256(body).hexdigest()
@@ -177,23 +177,6 @@ def p99(values: list[float]) -> float:
     return ordered[min(len(ordered) - 1, round(0.99 * (len(ordered) - 1)))]
 
 
-def descendants(pid: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            children.setdefault(int(fields[1]), []).append(int(entry))
-    found, todo = [], [pid]
-    while todo:
-        one = todo.pop()
-        found.append(one)
-        todo += children.get(one, [])
-    return found
-
-
 def rss_mib(pid: int) -> float:
     """Resident memory of one process, MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -202,8 +185,8 @@ def rss_mib(pid: int) -> float:
     return 0.0
 
 
-def family_rss_mib(pid: int, home: str) -> tuple[float, int]:
-    """Resident memory of a region's process and of the planes that belong to its home; and how many processes that is."""
+def family(pid: int, home: str) -> list[int]:
+    """A region's process and the planes that belong to its home."""
     pids = {pid}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -213,7 +196,23 @@ def family_rss_mib(pid: int, home: str) -> tuple[float, int]:
                 continue
             if b"plane" in command and home.encode() in b"\0".join(command):
                 pids.add(int(entry))
-    return sum(rss_mib(p) for p in pids), len(pids)
+    return sorted(pids)
+
+
+def memory_top_five(pids: list[int]) -> list[str]:
+    """The mappings that hold most of the resident memory."""
+    sizes: dict[str, int] = {}
+    for pid in pids:
+        kind = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1].decode()
+        name = ""
+        for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+            fields = line.split()
+            if "-" in fields[0] and not fields[0].endswith(":"):
+                where = os.path.basename(fields[5]) if len(fields) > 5 else "anonymous memory"
+                name = f"{kind}: {where} ({'code' if 'x' in fields[1] else 'writable' if 'w' in fields[1] else 'read-only'})"
+            elif fields[0] == "Rss:":
+                sizes[name] = sizes.get(name, 0) + int(fields[1])
+    return [f"{size / 1024:7.1f} MiB  {name}" for name, size in sorted(sizes.items(), key=lambda s: -s[1])[:5]]
 
 
 def machine_facts() -> str:
