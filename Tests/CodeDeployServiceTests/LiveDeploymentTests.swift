@@ -1,4 +1,3 @@
-@testable import CodeDeployService
 import Durable
 import Foundation
 import RegionKit
@@ -8,6 +7,8 @@ import Synchronization
 import WireModel
 import XCTest
 
+@testable import CodeDeployService
+
 private final class Shared<Value: Sendable>: Sendable {
   private let mutex: Mutex<Value>
   init(_ value: Value) { mutex = Mutex(value) }
@@ -15,6 +16,7 @@ private final class Shared<Value: Sendable>: Sendable {
 }
 
 /// The same machine with the real clock, the real runner and a store on disk. What takes how long is printed, never asserted.
+/// `ROADSTEAD_LIVE_HOSTS=1000` tries a larger fleet.
 final class LiveDeploymentTests: XCTestCase {
   /// One process of the region.
   private final class Process: Sendable {
@@ -119,7 +121,7 @@ final class LiveDeploymentTests: XCTestCase {
   func testAFleetOverRealPolls() async throws {
     let process = try Process(directory + "/store", world, try XCTUnwrap(Harness.signer))
     try await process.runner.start()
-    let hosts = 50
+    let hosts = ProcessInfo.processInfo.environment["ROADSTEAD_LIVE_HOSTS"].flatMap(Int.init) ?? 50
     _ = try await prepare(process, hosts: hosts, config: "AllAtOnce")
     let first = Shared<[String: Double]>([:])
     let note: @Sendable (String, String) -> Void = { host, _ in

@@ -99,7 +99,7 @@ final class DeploymentSimulationTests: XCTestCase {
     let truth = SimTruth()
     let groups = random.chance(0.25) ? ["web", "other"] : ["web"]
     try await prepare(store, clock, ports, signer, groups, &random)
-    let users = groups.map { SimUser(group: $0, deployments: 1 + random.below(4), random: random.split(), now: clock.now()) }
+    let users = groups.map { SimUser(group: $0, deployments: 1 + random.below(3), random: random.split(), now: clock.now()) }
     let agents = ports.hosts.filter { $0.state == "running" }.map {
       SimAgent($0.instanceId, store: store, truth: truth, faults: faults, random: random.split(), now: clock.now())
     }

@@ -42,7 +42,7 @@ final class SimAgent: SimulatedActor {
   private var random: SeededGenerator
   private var jobs: [Job] = []
   private var nextPoll: Date
-  private var emptyPolls = 0
+  private var pause = 0.5
   private var deadUntil: Date?
 
   init(_ host: String, store: any DurableStore, truth: SimTruth, faults: AgentFaults, random: SeededGenerator, now: Date) {
@@ -84,8 +84,9 @@ final class SimAgent: SimulatedActor {
     nextPoll = now.addingTimeInterval(10)
     let answer = try await region.agent("PollHostCommand", host, [("HostIdentifier", .string(identifier))])
     guard let found = answer["HostCommand"], let id = found["HostCommandIdentifier"]?.asString else {
-      emptyPolls += 1
-      nextPoll = now.addingTimeInterval(min(25, 0.5 * Double(1 << min(emptyPolls, 6)) + delay(1)))
+      // Ever more rarely, but slowly enough for the region to learn the pace before it takes it for silence.
+      pause = min(75, pause * 1.35 + delay(0.5))
+      nextPoll = now.addingTimeInterval(pause)
       return
     }
     if let held = CommandIdentifier(id), let run = try await target(held.executionId.deploymentId)?.run,
@@ -93,7 +94,7 @@ final class SimAgent: SimulatedActor {
     {
       throw SimProblem("\(held.command) was handed out to \(host) although it is in flight")
     }
-    emptyPolls = 0
+    pause = 0.5
     nextPoll = now.addingTimeInterval(2 + delay(4))
     guard !random.chance(faults.lostDelivery) else { return }
     let execution = found["DeploymentExecutionId"]?.asString ?? ""

@@ -17,7 +17,7 @@ public struct CodeDeployService: Sendable {
 
   /// - Parameter traffic: takes hosts out of load balancers; nil while the region has none.
   public init(
-    store: any RegionStore, clock: any RegionClock, random: any Randomness, instances: any InstanceDirectory, roles: any RolePort,
+    store: any DurableStore, clock: any RegionClock, random: any Randomness, instances: any InstanceDirectory, roles: any RolePort,
     objects: any ObjectReader, signer: EnvelopeSigner, traffic: (any TrafficPort)? = nil,
     options: CodeDeployOptions = CodeDeployOptions(), logger: Logger = Logger(label: "codedeploy")
   ) {
@@ -90,7 +90,7 @@ struct CodeDeployModule: ServiceModule {
 /// The API operations; one file a noun in this folder.
 struct CodeDeployOperations: Sendable {
   let engine: DeploymentEngine
-  var store: any RegionStore { engine.store }
+  var store: any DurableStore { engine.store }
 }
 
 extension CodeDeployOperations: CodeDeployAPI {}

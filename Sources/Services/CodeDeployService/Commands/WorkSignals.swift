@@ -1,4 +1,5 @@
 import RegionKit
+import RegionStore
 import Synchronization
 
 /// A host in an account and region.
@@ -60,6 +61,17 @@ final class WorkSignals: Sendable {
     } onCancel: {
       let waiter = state.withLock { $0.slots[key]?.waiters.removeValue(forKey: id) }
       waiter?.resume()
+    }
+  }
+}
+
+/// Wakes a host's polls the moment the commit that takes the host for a deployment is on disk, or the one that frees it.
+final class WakeOnCommit: StoreObserver {
+  private let signals: WorkSignals
+  init(_ signals: WorkSignals) { self.signals = signals }
+  func storeDidCommit(_ summary: CommitSummary) {
+    for key in summary.keys where key.collection == HostRecord.collection {
+      signals.wake(HostKey(scope: key.scope, hostId: key.id))
     }
   }
 }

@@ -29,11 +29,11 @@ extension DeploymentEngine {
   ) async throws -> StoreCommit {
     var commit = StoreCommit()
     var after = targets.map(\.value)
-    let plan = try await plan(stored, running.rule, targets, into: &commit)
+    let plan = try await plan(
+      stored.id, running.rule, after, stopping: stored.value.stop != nil, stored.scope, into: &commit)
     guard !plan.isEmpty || !commit.writes.isEmpty else { return StoreCommit() }
     let place = Dictionary(uniqueKeysWithValues: targets.enumerated().map { ($1.value.hostId, $0) })
     let now = clock.now()
-    var woken: [String] = []
     var end: RolloutEnd?
     for change in plan {
       switch change {
@@ -41,7 +41,6 @@ extension DeploymentEngine {
         guard let index = place[host] else { continue }
         begin(&after[index], of: stored.value, stored.scope, into: &commit)
         try commit.put(after[index], in: stored.scope, id: after[index].id, expecting: .version(targets[index].version))
-        woken.append(host)
       case .skip(let host):
         guard let index = place[host] else { continue }
         after[index].skip(now: now)
@@ -61,25 +60,23 @@ extension DeploymentEngine {
       try commit.put(
         stored.value, in: stored.scope, id: stored.id, expecting: .version(stored.version))
     }
-    if !woken.isEmpty {
-      commit.tasks.append(try DeploymentTasks.wake(woken, stored.id, version: stored.version, stored.scope, now))
-    }
     return commit
   }
 
   /// The planner's answer over hosts that can be had: one that another deployment works on is passed over, and the plan made again.
-  private func plan(
-    _ stored: Stored<DeploymentRecord>, _ rule: HealthRule, _ targets: [Stored<TargetRecord>], into commit: inout StoreCommit
+  func plan(
+    _ deploymentId: String, _ rule: HealthRule, _ targets: [TargetRecord], stopping: Bool, _ scope: Scope,
+    into commit: inout StoreCommit
   ) async throws -> [RolloutChange] {
     var busy: Set<String> = []
     var taken: Set<String> = []
     while true {
-      let hosts = targets.map { $0.value.rolloutHost(busy: busy.contains($0.value.hostId)) }
-      let snapshot = RolloutSnapshot(rule: rule, hosts: hosts, stopping: stored.value.stop != nil)
+      let hosts = targets.map { $0.rolloutHost(busy: busy.contains($0.hostId)) }
+      let snapshot = RolloutSnapshot(rule: rule, hosts: hosts, stopping: stopping)
       let changes = RolloutPlanner.plan(snapshot)
       var refused = false
       for case .start(let host) in changes where !taken.contains(host) {
-        if try await take(host, for: stored.id, stored.scope, into: &commit) {
+        if try await take(host, for: deploymentId, scope, into: &commit) {
           taken.insert(host)
         } else {
           busy.insert(host)
@@ -90,7 +87,7 @@ extension DeploymentEngine {
     }
   }
 
-  private func ending(
+  func ending(
     _ deployment: DeploymentRecord, _ running: DeploymentRecord.Running, _ targets: [TargetRecord], _ end: RolloutEnd
   ) -> DeploymentRecord.Ending {
     let (status, error): (DeploymentState, FailureNote?) =

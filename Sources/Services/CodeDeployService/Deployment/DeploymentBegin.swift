@@ -63,18 +63,34 @@ extension DeploymentEngine {
     let deployment = stored.value
     let now = clock.now()
     var commit = StoreCommit()
-    let records = try await ranked(deployment, hosts, current, now, stored.scope)
-    let rule = HealthRule(deployment.minimumHealthyHosts, fleet: records.count)
-    for record in records {
-      try commit.put(record, in: stored.scope, id: record.id, expecting: .absent)
-      if record.ending != nil { try await remember(record, of: deployment, stored.scope, into: &commit) }
-    }
-    var after = deployment
-    after.phase = .running(DeploymentRecord.Running(start: now, rule: rule))
-    try commit.put(after, in: stored.scope, id: stored.id, expecting: .version(stored.version))
-    commit.tasks.append(DeploymentTasks.advance(stored.id, because: "begin", stored.scope, now))
+    var records = try await ranked(deployment, hosts, current, now, stored.scope)
+    let running = DeploymentRecord.Running(start: now, rule: HealthRule(deployment.minimumHealthyHosts, fleet: records.count))
     let event = DeploymentEvents(random: random)
     commit.events.append(event.deployment(deployment, state: "START", stored.scope, now))
+    for record in records where record.ending != nil {
+      try await remember(record, of: deployment, stored.scope, into: &commit)
+    }
+    let place = Dictionary(uniqueKeysWithValues: records.enumerated().map { ($1.hostId, $0) })
+    var end: RolloutEnd?
+    for change in try await plan(stored.id, running.rule, records, stopping: false, stored.scope, into: &commit) {
+      switch change {
+      case .start(let host):
+        if let index = place[host] { begin(&records[index], of: deployment, stored.scope, into: &commit) }
+      case .skip(let host):
+        if let index = place[host] { records[index].skip(now: now) }
+      // Nothing runs yet that could be halted.
+      case .halt: break
+      case .end(let how): end = how
+      }
+    }
+    for record in records { try commit.put(record, in: stored.scope, id: record.id, expecting: .absent) }
+    if let end {
+      try await conclude(stored, ending(deployment, running, records, end), targets: records, into: &commit)
+    } else {
+      var after = deployment
+      after.phase = .running(running)
+      try commit.put(after, in: stored.scope, id: stored.id, expecting: .version(stored.version))
+    }
     return commit
   }
 

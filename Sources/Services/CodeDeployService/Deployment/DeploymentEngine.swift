@@ -7,7 +7,7 @@ import RegionStore
 /// What the parts of the service share: the store, the ports, and the two things that live only in memory, both of which may be lost
 /// at any moment: who polls, and who wants to be woken.
 final class DeploymentEngine: Sendable {
-  let store: any RegionStore
+  let store: any DurableStore
   let clock: any RegionClock
   let random: any Randomness
   let instances: any InstanceDirectory
@@ -17,10 +17,11 @@ final class DeploymentEngine: Sendable {
   let options: CodeDeployOptions
   let signals = WorkSignals()
   let presence: AgentPresence
+  private let alarm: WakeOnCommit
   let logger: Logger
 
   init(
-    store: any RegionStore, clock: any RegionClock, random: any Randomness, instances: any InstanceDirectory, roles: any RolePort,
+    store: any DurableStore, clock: any RegionClock, random: any Randomness, instances: any InstanceDirectory, roles: any RolePort,
     objects: any ObjectReader, traffic: (any TrafficPort)?, options: CodeDeployOptions, logger: Logger
   ) {
     self.store = store
@@ -33,6 +34,8 @@ final class DeploymentEngine: Sendable {
     self.options = options
     self.logger = logger
     presence = AgentPresence(regionUp: clock.now())
+    alarm = WakeOnCommit(signals)
+    store.observe(alarm)
   }
 
   /// Reads, decides and commits; again from the reads when another commit came first. `attempt` answers nil when nothing is to change.
