@@ -69,13 +69,24 @@ final class EscapeTests: XCTestCase {
     ("nice", "nice -n -20 true 2>&1 | grep -v -i permission"),
   ]
 
+  /// Attempts that name system calls by their numbers on x86-64.
+  private static let numbered: Set = ["user-namespace-clone", "bpf", "keyctl", "handle", "module", "kexec"]
+
+  private static var possible: [(name: String, command: String)] {
+    #if arch(x86_64)
+      attempts
+    #else
+      attempts.filter { !numbered.contains($0.name) }
+    #endif
+  }
+
   func testEveryAttemptFails() async throws { try await attempt(userNamespaces: true) }
   func testEveryAttemptFailsWithoutAUserNamespace() async throws { try await attempt(userNamespaces: false) }
 
   private func attempt(userNamespaces: Bool) async throws {
     let fixture = try await NamespaceFixture(self, userNamespaces: userNamespaces)
     var script = "#!/bin/sh\ncd /root\nexec 2> /root/errors\n"
-    for (name, command) in Self.attempts {
+    for (name, command) in Self.possible {
       let filled = command.replacingOccurrences(of: "REGION_PID", with: String(getpid()))
         .replacingOccurrences(of: "REGION_HOME", with: fixture.home)
       script +=
@@ -89,7 +100,7 @@ final class EscapeTests: XCTestCase {
     mknod("\(fixture.home)/instances/\(spec.instanceId)/upper/root/planted-disk", S_IFBLK | 0o666, dev_t(254 << 8))
     let results = try await fixture.waitFor("/root/results", in: spec.instanceId, toHold: "\nend")
     let errors = fixture.text("/root/errors", in: spec.instanceId) ?? ""
-    for (name, _) in Self.attempts {
+    for (name, _) in Self.possible {
       XCTAssertTrue(
         results.contains("\(name) refused\n"),
         "\(name) was not refused\n\(errors.components(separatedBy: "== \(name)\n").last?.prefix(300) ?? "")")

@@ -12,7 +12,8 @@ static void write_value(const char *path, const char *value, int optional) {
   close(fd);
 }
 
-// Records keep their order: `cgroup-dir PATH`, `cgroup-write PATH\nVALUE` (`cgroup-try`: unless the kernel lacks the file), `cgroup-tasks PATH`.
+// Records keep their order: `cgroup-dir PATH`, `cgroup-write PATH\nVALUE` (`cgroup-try`: unless the kernel lacks the file),
+// `cgroup-tasks PATH`.
 // A v1 hierarchy is joined by writing 0 to `tasks` from the only thread: that path takes no global lock, `cgroup.procs` waits
 // for an RCU grace period.
 void rs_cgroup_prepare(const struct rs_config *config) {

@@ -44,7 +44,10 @@ static const int denied[] = {
   SYS_fsmount, SYS_fspick, SYS_mount_setattr, SYS_swapon, SYS_swapoff, SYS_quotactl, SYS_quotactl_fd,
   // the kernel itself
   SYS_kexec_load, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_bpf, SYS_perf_event_open, SYS_userfaultfd,
-  SYS_reboot, SYS_syslog, SYS_acct, SYS_lookup_dcookie, SYS_kcmp,
+  SYS_reboot, SYS_syslog, SYS_acct, SYS_kcmp,
+#ifdef SYS_lookup_dcookie
+  SYS_lookup_dcookie,
+#endif
 #ifdef SYS_kexec_file_load
   SYS_kexec_file_load,
 #endif
