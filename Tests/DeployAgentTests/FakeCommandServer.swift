@@ -202,7 +202,8 @@ actor FakeCommandServer {
     delivered[command.id] = SystemClock().now()
     return answer(
       200,
-      #"{"HostCommand":{"HostCommandIdentifier":"\#(command.id)","HostIdentifier":"\#(command.host)","DeploymentExecutionId":"\#(command.execution)","CommandName":"\#(command.name)","Nonce":1}}"#
+      #"{"HostCommand":{"HostCommandIdentifier":"\#(command.id)","HostIdentifier":"\#(command.host)","#
+        + #""DeploymentExecutionId":"\#(command.execution)","CommandName":"\#(command.name)","Nonce":1}}"#
     )
   }
   private func abandon(_ id: Int) { if poller?.id == id { wakePoller() } }

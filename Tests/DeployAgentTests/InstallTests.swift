@@ -174,8 +174,9 @@ final class InstallTests: XCTestCase {
         continue
       }
       try InstallExecutor(tools: SystemTools()).execute(plan, cleanupFile: box("archive/cleanup"))
-      for (path, what) in before { XCTAssertEqual(try snapshot(box.path)[path], what, "seed \(seed)") }
-      for path in try snapshot(box.path).keys where before[path] == nil && path != box("archive/cleanup") {
+      let after = try snapshot(box.path)
+      for (path, what) in before { XCTAssertEqual(after[path], what, "seed \(seed)") }
+      for path in after.keys where before[path] == nil && path != box("archive/cleanup") {
         XCTAssertTrue(path.hasPrefix(box("dest/in") + "/"), "seed \(seed): \(path) is outside of the destination")
       }
       try CleanupFile.run(box("archive/cleanup"), tools: SystemTools())

@@ -132,7 +132,8 @@ final class ScriptTests: XCTestCase {
       [
         (
           "m.sh",
-          "#!/bin/sh\ncat\nhead -c 60000000 /dev/zero | tr '\\0' 'x'\nhead -c 200000 /dev/zero | tr '\\0' '\\n'\nprintf '\\377\\376bad\\n'\nexit 5\n"
+          "#!/bin/sh\ncat\nhead -c 60000000 /dev/zero | tr '\\0' 'x'\n"
+            + "head -c 200000 /dev/zero | tr '\\0' '\\n'\nprintf '\\377\\376bad\\n'\nexit 5\n"
         )
       ],
       environment: ["PATH": "/usr/bin:/bin"])
@@ -145,6 +146,29 @@ final class ScriptTests: XCTestCase {
   private func residentMemory() -> Int {
     let text = (try? Disk.read("/proc/self/statm", limit: 4096)).map { String(decoding: $0, as: UTF8.self) } ?? ""
     return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 4096
+  }
+
+  func testManyAtOnceLoseNothingAndLeaveNoDescriptors() async throws {
+    try directory.write("count.sh", "#!/bin/sh\necho out $1\necho err $1 >&2\nexit $1\n", mode: 0o755)
+    func descriptors() throws -> Int { try Disk.names("/proc/self/fd").count }
+    let before = try descriptors()
+    let path = directory("count.sh")
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for number in 0..<120 {
+        group.addTask {
+          try await blocking {
+            let child = ChildProcess(path: path, arguments: [path, "\(number)"], environment: [:], timeout: 60)
+            var texts: [ChildProcess.Stream: [UInt8]] = [:]
+            let ending = try child.run { texts[$0, default: []] += $1 }.ending
+            XCTAssertEqual(ending, .exited(number))
+            XCTAssertEqual(String(decoding: texts[.stdout] ?? [], as: UTF8.self), "out \(number)\n")
+            XCTAssertEqual(String(decoding: texts[.stderr] ?? [], as: UTF8.self), "err \(number)\n")
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    XCTAssertLessThanOrEqual(try descriptors(), before + 4)
   }
 
   func testTheTailRule() {

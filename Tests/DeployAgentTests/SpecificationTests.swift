@@ -154,7 +154,8 @@ final class SpecificationTests: XCTestCase {
     XCTAssertEqual(
       try parse(
         head
-          + #""GitHubAccessToken":"t","Revision":{"RevisionType":"GitHub","GitHubRevision":{"Account":"a","Repository":"r","CommitId":"c"}}}"#
+          + #""GitHubAccessToken":"t","Revision":{"RevisionType":"GitHub","#
+          + #""GitHubRevision":{"Account":"a","Repository":"r","CommitId":"c"}}}"#
       ).get().revision,
       .gitHub(account: "a", repository: "r", commit: "c", type: .tar, token: "t"))
   }
