@@ -1,4 +1,5 @@
 import ContentStore
+import Durable
 import FoundationEssentials
 import RegionKit
 import RegionStore
@@ -125,6 +126,23 @@ final class DurabilityTests: XCTestCase {
     XCTAssertEqual(report.objects, 4)
     let again = try await s3.service.scrub()
     XCTAssertEqual(again.orphanFiles, [])
+  }
+
+  func testTheScrubIsScheduledOnceAndGoesOn() async throws {
+    let s3 = try S3Bench()
+    guard let store = s3.store as? any DurableStore else { return XCTFail("no tasks") }
+    try await s3.service.recover()
+    try await s3.service.recover()
+    let pending = try await store.pendingTasks().filter { $0.kind == ContentTask.scrubKind }
+    XCTAssertEqual(pending.count, 1)
+    _ = try await s3.content.write(ByteStream(bytes("nobody's")))
+    s3.clock.advance(by: 100_000)
+    let handler = try XCTUnwrap(s3.service.taskHandlers.first { $0.kind == ContentTask.scrubKind })
+    let task = ClaimedTask(
+      id: "s3.scrub", kind: handler.kind, scope: BucketRecord.scope, subject: "s3.scrub", payload: [], expectedVersion: nil, attempt: 1)
+    guard case .later(let next, _) = try await handler.run(task) else { return XCTFail("it ended") }
+    XCTAssertEqual(next.timeIntervalSince(s3.clock.now()), 86_400)
+    XCTAssertEqual(s3.content.ids, [])
   }
 
   /// On real files and a real database: what was answered is there for the next process.

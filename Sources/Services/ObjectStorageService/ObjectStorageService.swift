@@ -43,11 +43,17 @@ public struct ObjectStorageService: Sendable {
     [
       ContentDeleter(kind: ContentTask.fileKind, engine: engine),
       ContentDeleter(kind: ContentTask.manifestKind, engine: engine),
+      ScrubTask(engine: engine),
     ]
   }
 
-  /// Goes on with bucket deletions that a crash interrupted. Call once at start.
-  public func recover() async throws { try await engine.recover() }
+  /// Goes on with bucket deletions that a crash interrupted, and sees that the daily scrub is scheduled. Call once at start.
+  public func recover() async throws {
+    try await engine.recover()
+    var commit = StoreCommit()
+    commit.tasks.append(ScrubTask.first(engine.clock))
+    try await engine.store.commit(commit)
+  }
 
   /// Removes bytes and rows that nothing names; with `verify` reads every object and reports what is missing or damaged.
   public func scrub(verify: Bool = false) async throws -> ScrubReport { try await engine.scrub(verify: verify) }
