@@ -254,6 +254,55 @@ final class DeploymentTests: XCTestCase {
     XCTAssertEqual(status, "Succeeded")
   }
 
+  func testAnInstanceThatGoesAwayIsNamed() async throws {
+    let harness = try Harness()
+    try await harness.prepare(hosts: 2, config: "AllAtOnce")
+    let id = try await harness.deploy()
+    harness.world.add("i-0", state: "stopped")
+    harness.world.state.withLock { $0.instances["i-1"] = nil }
+    harness.clock.advance(by: 31)
+    try await harness.drain()
+    let messages = try await [harness.target(id, "i-0"), harness.target(id, "i-1")].map { $0.failedEvent?.diagnostics?.message ?? "" }
+    XCTAssertTrue(messages[0].contains("i-0 is stopped"), messages[0])
+    XCTAssertTrue(messages[1].contains("i-1 does not exist any more"), messages[1])
+  }
+
+  func testADeploymentOutlivesItsGroupAndOneThatWasNotBegunDoesNot() async throws {
+    let harness = try Harness()
+    try await harness.prepare(hosts: 1)
+    let id = try await harness.deploy()
+    try await harness.api("DeleteApplication", ["applicationName": .string("app")])
+    try await TestAgent(harness, "i-0").work()
+    let status = try await harness.status(id)
+    XCTAssertEqual(status, "Succeeded")
+    try await harness.prepare(hosts: 1)
+    let output = try await harness.api(
+      "CreateDeployment",
+      ["applicationName": .string("app"), "deploymentGroupName": .string("web"), "revision": Harness.revision()])
+    let second = output["deploymentId"]?.asString ?? ""
+    let early = await harness.error("ListDeploymentTargets", ["deploymentId": .string(second)])
+    XCTAssertEqual(early, "DeploymentNotStartedException")
+    try await harness.api("DeleteDeploymentGroup", ["applicationName": .string("app"), "deploymentGroupName": .string("web")])
+    try await harness.drain()
+    let info = try await harness.info(second)
+    XCTAssertEqual(info["errorInformation"]?["code"]?.asString, "DEPLOYMENT_GROUP_MISSING")
+  }
+
+  func testAStopBeforeTheBeginTouchesNothing() async throws {
+    let harness = try Harness()
+    try await harness.prepare(hosts: 1)
+    let output = try await harness.api(
+      "CreateDeployment",
+      ["applicationName": .string("app"), "deploymentGroupName": .string("web"), "revision": Harness.revision()])
+    let id = output["deploymentId"]?.asString ?? ""
+    try await harness.api("StopDeployment", ["deploymentId": .string(id)])
+    try await harness.drain()
+    let status = try await harness.status(id)
+    XCTAssertEqual(status, "Stopped")
+    let polled = try await TestAgent(harness, "i-0").poll()
+    XCTAssertNil(polled)
+  }
+
   func testTwoGroupsTakeTurnsOnAHost() async throws {
     let harness = try Harness()
     try await harness.prepare(hosts: 1)

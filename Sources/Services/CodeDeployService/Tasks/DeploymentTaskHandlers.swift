@@ -1,5 +1,6 @@
 import Durable
 import FoundationEssentials
+import Ports
 import RegionKit
 import RegionStore
 
@@ -36,6 +37,8 @@ struct WatchTarget: TaskHandler {
     switch AgentWatch.judge(target.value, contact, now: engine.clock.now(), engine.options) {
     case .over: return .done(StoreCommit())
     case .again(let time): return .later(time, reason: "\(task.subject) works or may still be taken up")
+    case .fail(.agentSilent, let message):
+      return .done(try await fail(target, .agentSilent, try await instanceIsGone(target.value, task.scope) ?? message))
     case .fail(let cause, let message): return .done(try await fail(target, cause, message))
     }
   }
@@ -43,6 +46,17 @@ struct WatchTarget: TaskHandler {
   func exhausted(_ task: ClaimedTask, error: any Error) async throws -> StoreCommit {
     guard let target = try await engine.store.get(TargetRecord.self, in: task.scope, id: task.subject) else { return StoreCommit() }
     return try await fail(target, .internalError, "The region could not look after the host: \(error).")
+  }
+
+  /// Why an agent cannot answer at all; nil when its instance runs.
+  private func instanceIsGone(_ target: TargetRecord, _ scope: Scope) async throws -> String? {
+    guard !target.onPremises else { return nil }
+    guard let instance = try await engine.instances.instance(target.hostId, in: scope) else {
+      return "The instance \(target.hostId) does not exist any more: it was terminated while the deployment waited for its agent."
+    }
+    guard instance.state != "running" else { return nil }
+    return "The instance \(target.hostId) is \(instance.state), so its agent cannot take up the work. "
+      + "Start it, or terminate it if it is not needed, then deploy again."
   }
 
   private func fail(
