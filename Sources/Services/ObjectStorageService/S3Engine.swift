@@ -13,6 +13,7 @@ struct S3Engine: Sendable {
   let sealing: Sealing?
   let leases = ContentLeases()
   let locks = KeyLocks()
+  let scrubWatch = ScrubWatch()
   let logger = Logger(label: "roadstead.s3")
   /// How often a write that lost a race is decided again before the caller is asked to try again.
   static let attempts = 40

@@ -23,6 +23,8 @@ extension S3Engine {
   /// Finds bytes that no row names and removes them, and rows that name no bytes and reports them. With `verify` every object is
   /// read and held against its ETag (or its parts' ETags through their checksums).
   func scrub(verify: Bool) async throws -> ScrubReport {
+    scrubWatch.begin()
+    defer { scrubWatch.end() }
     var report = ScrubReport()
     // The order matters: what could be an orphan is listed first, what is alive afterwards.
     let before = clock.now().addingTimeInterval(-Self.orphanAge)
@@ -53,24 +55,27 @@ extension S3Engine {
     }
     for (scope, left) in manifests {
       for id in left {
-        if let row = try await store.get(ManifestRecord.self, in: scope, id: id) {
-          suspects.formUnion(row.value.parts.map(\.file))
-          var commit = StoreCommit()
-          release(.manifest(id), scope, in: &commit)
-          try await store.commit(commit)
-          report.orphanRows += 1
+        guard let row = try await store.get(ManifestRecord.self, in: scope, id: id) else { continue }
+        if scrubWatch.isNamed(id) {
+          suspects.subtract(row.value.parts.map(\.file))
+          continue
         }
+        suspects.formUnion(row.value.parts.map(\.file))
+        var commit = StoreCommit()
+        release(.manifest(id), scope, in: &commit)
+        try await store.commit(commit)
+        report.orphanRows += 1
       }
     }
     for (scope, left) in inlines {
-      for id in left {
+      for id in left where !scrubWatch.isNamed(id) {
         var commit = StoreCommit()
         commit.delete(InlineRecord.self, in: scope, id: id)
         try await store.commit(commit)
         report.orphanRows += 1
       }
     }
-    for id in suspects.sorted() where leases.doom(id) {
+    for id in suspects.sorted() where !scrubWatch.isNamed(id) && leases.doom(id) {
       defer { leases.forget(id) }
       try await content.delete(id)
       report.orphanFiles.append(id)

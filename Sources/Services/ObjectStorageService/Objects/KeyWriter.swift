@@ -57,9 +57,12 @@ extension S3Engine {
     var current: KeyVersion??
     for change in plan.changes {
       switch change {
-      case .setCurrent(let version): current = .some(version)
+      case .setCurrent(let version):
+        scrubWatch.name(version.content)
+        current = .some(version)
       case .removeCurrent: current = .some(nil)
       case .addOlder(let version):
+        scrubWatch.name(version.content)
         let row = VersionRecord(objectId: objectId, version: version)
         try commit.put(row, in: scope, id: row.id)
       case .removeOlder(let version):
