@@ -62,8 +62,11 @@ class Writer(threading.Thread):
     def settle(self, table: dict, key: str, state, call) -> None:
         table[key] = [*table.get(key, [None]), state]
         self.history.setdefault(key, []).append(f"{state} asked")
-        answer = call()["ResponseMetadata"]
-        self.history[key].append(f"answered {answer['HTTPStatusCode']} {answer['HTTPHeaders']}")
+        answer = call()
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        self.history[key].append(f"answered {headers}")
+        if "ETag" in answer and answer["ETag"].strip('"') != state[0]:
+            self.wrong.append(f"{key}: the answer is not this request's: {headers}, written was {state}")
         table[key] = [state]
 
     def put(self) -> None:
