@@ -70,9 +70,11 @@ struct Agent: AsyncParsableCommand {
     discussion: "Speaks the CodeDeploy command protocol and reads the official agent's configuration file.")
   @Option(help: ArgumentHelp("The agent's configuration.", valueName: "file"))
   var config: String = "/etc/codedeploy-agent/conf/codedeployagent.yml"
+  @Flag(help: "End when a poll finds no command.")
+  var once = false
 
   func run() async throws {
-    do { try await DeployAgentMain.run(configPath: config) } catch {
+    do { try await DeployAgentMain.run(configPath: config, once: once, version: "ROADSTEAD_\(RegionVersion.text)") } catch {
       complain("roadstead agent: \(explain(error))")
       throw ExitCode(1)
     }

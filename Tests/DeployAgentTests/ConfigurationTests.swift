@@ -193,11 +193,12 @@ final class ConfigurationTests: XCTestCase {
     let random = SeededRandomness(seed: 1)
     for failures in 1...12 {
       let wait = backoff.failed(elapsed: 1, randomness: random)
-      let whole = PollBackoff.delay(failures: failures)
+      let whole = PollBackoff.wait(failures: failures)
       XCTAssertTrue((whole * 0.85 - 1.001...whole - 0.999).contains(wait), "\(failures): \(wait)")
     }
     backoff.succeeded()
-    XCTAssertLessThanOrEqual(backoff.failed(elapsed: 0, randomness: random), 10)
+    XCTAssertLessThanOrEqual(backoff.failed(elapsed: 0, randomness: random), 0.5)
+    XCTAssertEqual((1...7).map { PollBackoff.wait(failures: $0) }, [0.5, 1, 2, 4, 8, 34, 44])
   }
 
   func testWhereBundlesComeFrom() async throws {
