@@ -41,7 +41,7 @@ public struct RegionHome: Sendable {
   /// The identity, made at the first start.
   public func identity(account: AccountID, clock: any RegionClock, random: any Randomness) throws -> Identity {
     let file = path + "/home.json"
-    if let bytes = try? read(file) { return try JSONDecoder().decode(Identity.self, from: Data(bytes)) }
+    if exists(file) { return try JSONDecoder().decode(Identity.self, from: Data(try read(file))) }
     let made = Identity(id: random.uuid(), account: account, created: clock.now())
     try write(Array(try JSONEncoder().encode(made)), to: file, mode: 0o600)
     return made
@@ -52,7 +52,8 @@ public struct RegionHome: Sendable {
     let directory = path + "/secrets"
     if mkdir(directory, 0o700) != 0, errno != EEXIST { throw problem("make", directory) }
     let file = directory + "/" + name
-    if let bytes = try? read(file) { return bytes }
+    // A secret that is there but cannot be read must never be replaced: what it sealed would be lost.
+    if exists(file) { return try read(file) }
     let made = try make()
     try write(made, to: file, mode: 0o600)
     return made
@@ -70,6 +71,8 @@ public struct RegionHome: Sendable {
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try write(Array(try encoder.encode(access)), to: path + "/access.json", mode: 0o600)
   }
+
+  private func exists(_ file: String) -> Bool { Glibc.access(file, F_OK) == 0 || errno != ENOENT }
 
   func read(_ file: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: file))) }
 
