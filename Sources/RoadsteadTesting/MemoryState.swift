@@ -85,14 +85,15 @@ struct MemoryState: Sendable {
   }
 
   mutating func claim(_ request: ClaimRequest) -> ClaimResult {
-    for (id, entry) in tasks where entry.row.leasedUntil.map({ $0 <= request.now }) ?? false {
+    for (id, entry) in tasks
+    where entry.row.owner != request.owner && entry.row.leasedUntil.map({ $0 <= request.now }) ?? false {
       tasks[id]?.row = entry.row.with(owner: nil, until: nil)
     }
     var busy: Set<TaskLane> = []
     var next: Date?
     for entry in tasks.values where entry.row.owner != nil {
       busy.insert(TaskLane(entry.row))
-      if request.kinds.contains(entry.row.kind), let end = entry.row.leasedUntil { next = min(next ?? end, end) }
+      if request.kinds.contains(entry.row.kind), entry.row.owner != request.owner, let end = entry.row.leasedUntil { next = min(next ?? end, end) }
     }
     var claimed: [TaskRow] = []
     for entry in orderedTasks where entry.row.owner == nil && request.kinds.contains(entry.row.kind) {

@@ -201,12 +201,14 @@ public final class SimulatedRunner<Region: SimulatedRegion> {
   }
 
   private func run(_ row: TaskRow, _ handler: any TaskHandler, _ now: Date) async throws {
-    let claim = ClaimRequest(
-      kinds: [row.kind], owner: owner, now: now, leaseUntil: now.addingTimeInterval(leaseSeconds), limit: 1, only: row.id)
-    guard let claimed = try await process.claimTasks(claim).tasks.first else { return }
-    let fault = plan.task(claimed, report.taskRuns)
+    let fault = plan.task(row, report.taskRuns)
     report.taskRuns += 1
-    if case .lost = fault { return }
+    // Whoever loses it is another than whoever claims it again.
+    var lost = false
+    if case .lost = fault { lost = true }
+    let claim = ClaimRequest(
+      kinds: [row.kind], owner: lost ? "lost-\(report.taskRuns)" : owner, now: now, leaseUntil: now.addingTimeInterval(leaseSeconds), limit: 1, only: row.id)
+    guard let claimed = try await process.claimTasks(claim).tasks.first, !lost else { return }
     _ = try await TaskStep.quiet(store: process, clock: clock).run(claimed, FaultyHandler(inner: handler, fault: fault))
   }
 }

@@ -43,7 +43,7 @@ public struct SimulationFaults: Sendable {
 
 /// Decides, run by run, what goes wrong.
 public struct FaultPlan: Sendable {
-  /// - Parameters: the claimed row, and how many handler runs there were before.
+  /// - Parameters: the row as it is before it is claimed, and how many handler runs there were before.
   public var task: @Sendable (TaskRow, Int) -> TaskFault = { _, _ in .none }
   /// True to hand the consumer its event twice.
   public var event: @Sendable () -> Bool = { false }

@@ -43,7 +43,8 @@ extension StoreContractSuite {
         try expectEqual(one.next, at(1), "more is due")
         let two = try await claim(store, now: 1)
         try expectEqual(two.tasks.map(\.id), ["a"], "a second add of an id changes nothing")
-        try expectEqual(two.next, at(31), "the end of the leases comes before the next due time")
+        try expectEqual(two.next, at(50), "the next due time; its own leases do not wake it")
+        try expectEqual(try await claim(store, by: "rival", now: 1).next, at(31), "others' leases do")
         try expectEqual(try await claim(store, now: 1, kinds: ["unknown"]).next, nil, "nothing of a kind")
         let only = try await claim(store, now: 60, kinds: ["k", "other"], only: "foreign")
         try expectEqual(only.tasks.map(\.id), ["foreign"], "only this one")
@@ -71,6 +72,7 @@ extension StoreContractSuite {
         }
         try expectEqual(try await store.renewLeases([old], until: at(40)), [], "renewed")
         try expectEqual(try await claim(store, by: "new", now: 39.9).tasks.count, 0, "still leased")
+        try expectEqual(try await claim(store, by: "old", now: 99).tasks.count, 0, "late renewal is no second claim")
         let again = try await claim(store, by: "new", now: 40)
         try expectEqual(again.tasks.map(\.attempt), [2], "attempt after the lease ended")
         var commit = StoreCommit()

@@ -170,6 +170,21 @@ final class SQLiteStoreTests: XCTestCase {
     XCTAssertEqual(kept.count, 2)
   }
 
+  func testFactsOfTheHome() async throws {
+    let folder = try TemporaryFolder()
+    do {
+      let store = try SQLiteStore(path: folder.path + "/s.db", log: quiet)
+      let none = try await store.homeValue("account")
+      XCTAssertNil(none)
+      try await store.setHomeValue("account", "111111111111")
+    }
+    let store = try SQLiteStore(path: folder.path + "/s.db", log: quiet)
+    let kept = try await store.setHomeValue("account", "222222222222")
+    XCTAssertEqual(kept, "111111111111")
+    let replaced = try await store.setHomeValue("account", "222222222222", replacing: true)
+    XCTAssertEqual(replaced, "222222222222")
+  }
+
   func testBackUp() async throws {
     let folder = try TemporaryFolder()
     let store = try SQLiteStore(path: folder.path + "/s.db", log: quiet)

@@ -118,7 +118,10 @@ public actor TaskRunner {
           ClaimRequest(
             kinds: Set(handlers.keys), owner: owner, now: now, leaseUntil: now.addingTimeInterval(options.lease), limit: free))
         if stopping { return await release(result.tasks) }
+        // A row whose lease was taken away may come back while its earlier run still goes on; it waits for the end of that run.
+        let early = result.tasks.filter { running[$0.id] != nil }
         for row in result.tasks { begin(row) }
+        await release(early, due: clock.deadline(afterReal: 1))
         wake(at: result.next, claimedAt: now)
       } catch {
         log.error("tasks cannot be claimed", metadata: ["error": "\(error)"])
@@ -128,11 +131,11 @@ public actor TaskRunner {
   }
 
   /// Gives back what was claimed while the runner began to stop.
-  private func release(_ rows: [TaskRow]) async {
+  private func release(_ rows: [TaskRow], due: Date? = nil) async {
     for row in rows {
       guard let lease = row.lease else { continue }
       do {
-        try await store.reschedule(lease, due: row.due, failures: row.failures, error: row.lastError)
+        try await store.reschedule(lease, due: due ?? row.due, failures: row.failures, error: row.lastError)
       } catch {
         log.warning("a task's lease was not given back; it ends by itself", metadata: ["task": "\(row.id)", "error": "\(error)"])
       }
@@ -140,16 +143,31 @@ public actor TaskRunner {
   }
 
   private func begin(_ row: TaskRow) {
-    guard let handler = handlers[row.kind], let lease = row.lease else { return }
-    let (step, log) = (step, log)
+    guard let handler = handlers[row.kind], let lease = row.lease, running[row.id] == nil else { return }
+    let step = step
     let task = Task {
-      do { _ = try await step.run(row, handler) } catch {
-        log.error("a task's end could not be stored", metadata: ["task": "\(row.id)", "error": "\(error)"])
-      }
+      do { _ = try await step.run(row, handler) } catch { await self.giveBack(row, lease, error) }
       await self.ended(row.id)
     }
     running[row.id] = (lease, task)
     if renewal == nil { renewal = Task { await self.keepLeases() } }
+  }
+
+  /// The store failed while a task ended. Its row is given back as soon as the store works again, or when the lease ends without us.
+  private func giveBack(_ row: TaskRow, _ lease: TaskLease, _ error: any Error) async {
+    log.error("a task's end could not be stored", metadata: ["task": "\(row.id)", "error": "\(error)"])
+    var failures = row.failures
+    while true {
+      failures += 1
+      guard (try? await clock.sleepReal(TaskStep.delay(afterFailures: failures))) != nil else { return }
+      do {
+        return try await store.reschedule(lease, due: clock.now(), failures: row.failures + 1, error: "\(error)")
+      } catch is LeaseLost {
+        return
+      } catch {
+        log.error("a task could not be given back", metadata: ["task": "\(row.id)", "error": "\(error)"])
+      }
+    }
   }
 
   private func ended(_ id: String) async {

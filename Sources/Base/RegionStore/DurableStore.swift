@@ -84,7 +84,7 @@ public struct ClaimRequest: Sendable {
 public struct ClaimResult: Sendable {
   /// The claimed rows in order of due time, then of creation.
   public var tasks: [TaskRow]
-  /// When to claim again: the next due time or end of somebody's lease. Not after `now` when the limit was reached. Nil: no task waits.
+  /// When to claim again: the next due time or end of somebody else's lease. Not after `now` when the limit was reached. Nil: no task waits.
   public var next: Date?
   public init(tasks: [TaskRow], next: Date?) {
     self.tasks = tasks
@@ -180,7 +180,8 @@ public protocol DurableStore: RegionStore {
   func commit(_ commit: StoreCommit, ending lease: TaskLease) async throws
   /// Applies the commit and moves the consumer in one transaction. Throws `PositionMoved` when it is not at `from`.
   func commit(_ commit: StoreCommit, advancing advance: ConsumerAdvance) async throws
-  /// Claims due tasks, never two of one kind and subject at a time. Leases that ended by `now` are void.
+  /// Claims due tasks, never two of one kind and subject at a time. Leases that ended by `now` are void, but not the
+  /// claimer's own: it knows what it still runs, however late it renews.
   func claimTasks(_ request: ClaimRequest) async throws -> ClaimResult
   /// Prolongs leases; answers those that are void.
   func renewLeases(_ leases: [TaskLease], until: Date) async throws -> [TaskLease]

@@ -35,15 +35,16 @@ extension SQLiteStore {
 
   private static func claim(_ request: ClaimRequest, _ database: Database) throws -> ClaimResult {
     let expire = try PreparedStatement(
-      database, "UPDATE task SET owner = NULL, leased_until = NULL WHERE owner IS NOT NULL AND leased_until <= ?")
+      database, "UPDATE task SET owner = NULL, leased_until = NULL WHERE owner IS NOT NULL AND leased_until <= ? AND owner <> ?")
     try expire.bind(1, request.now)
+    try expire.bind(2, request.owner)
     try expire.run()
     var busy: Set<TaskLane> = []
     var next: Date?
     try PreparedStatement(database, "SELECT \(PreparedStatement.taskColumns) FROM task WHERE owner IS NOT NULL").rows { row in
       let task = row.task()
       busy.insert(TaskLane(task))
-      if request.kinds.contains(task.kind), let end = task.leasedUntil { next = min(next ?? end, end) }
+      if request.kinds.contains(task.kind), task.owner != request.owner, let end = task.leasedUntil { next = min(next ?? end, end) }
       return true
     }
     var chosen: [(seq: Int64, task: TaskRow)] = []
