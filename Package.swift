@@ -45,9 +45,11 @@ let all: [Target] = [
   library("Durable", in: "Base", ["RegionKit", "RegionStore", logging]),
   library("Ports", in: "Base", ["RegionKit"]),
   // The request path
-  library("Gateway", in: ".", [
-    "RegionKit", "WireModel", "WireProtocol", "RequestSigning", "HTTPKit", "Ports", crypto, logging,
-  ]),
+  library(
+    "Gateway", in: ".",
+    [
+      "RegionKit", "WireModel", "WireProtocol", "RequestSigning", "HTTPKit", "Ports", crypto, logging,
+    ]),
   // Services
   library("IdentityService", in: "Services", serviceBase + [crypto]),
   library("ObjectStorageService", in: "Services", serviceBase + ["ContentStore", "CZlib", crypto]),
@@ -57,15 +59,19 @@ let all: [Target] = [
   library("NamespaceDriver", in: "Drivers", ["RegionKit", "Ports", "CInstance", logging]),
   library("FakeDriver", in: "Drivers", ["RegionKit", "Ports"]),
   library("MetadataPlane", in: "Planes", ["RegionKit", "Ports", "HTTPKit", "CInstance", nioPosix, crypto, logging]),
-  library("DeployAgent", in: "Agents", [
-    "RegionKit", "HTTPKit", "RequestSigning", "CArchive", "CProcess", yams, crypto, x509, logging,
-  ]),
+  library(
+    "DeployAgent", in: "Agents",
+    [
+      "RegionKit", "HTTPKit", "RequestSigning", "CArchive", "CProcess", yams, crypto, x509, logging,
+    ]),
   // Composition
-  library("Region", in: ".", [
-    "RegionKit", "WireModel", "WireProtocol", "RequestSigning", "HTTPKit", "RegionStore", "ContentStore", "Durable", "Ports",
-    "Gateway", "IdentityService", "ObjectStorageService", "EC2Service", "CodeDeployService", "NamespaceDriver", "FakeDriver",
-    "MetadataPlane", nioSSL, crypto, x509, logging,
-  ]),
+  library(
+    "Region", in: ".",
+    [
+      "RegionKit", "WireModel", "WireProtocol", "RequestSigning", "HTTPKit", "RegionStore", "ContentStore", "Durable", "Ports",
+      "Gateway", "IdentityService", "ObjectStorageService", "EC2Service", "CodeDeployService", "NamespaceDriver", "FakeDriver",
+      "MetadataPlane", nioSSL, crypto, x509, logging,
+    ]),
   library("RoadsteadTesting", in: ".", ["RegionKit", "WireModel", "RegionStore", "Durable", "Ports"]),
   .executableTarget(
     name: "roadstead",
@@ -90,21 +96,29 @@ let all: [Target] = [
   tests("DurableTests", ["Durable", "RegionStore", "RegionKit", "RoadsteadTesting", logging]),
   tests("GatewayTests", ["Gateway", "HTTPKit", "WireModel", "WireProtocol", "RequestSigning", "Ports", "RegionKit"]),
   tests("IdentityServiceTests", ["IdentityService", "RegionStore", "Ports", "WireModel", "RegionKit", "RoadsteadTesting"]),
-  tests("ObjectStorageServiceTests", [
-    "ObjectStorageService", "ContentStore", "RegionStore", "WireModel", "RegionKit", "RoadsteadTesting",
-  ]),
-  tests("EC2ServiceTests", [
-    "EC2Service", "FakeDriver", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit", "RoadsteadTesting", logging,
-  ]),
-  tests("CodeDeployServiceTests", [
-    "CodeDeployService", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit", "RoadsteadTesting",
-  ]),
+  tests(
+    "ObjectStorageServiceTests",
+    [
+      "ObjectStorageService", "ContentStore", "RegionStore", "WireModel", "RegionKit", "RoadsteadTesting",
+    ]),
+  tests(
+    "EC2ServiceTests",
+    [
+      "EC2Service", "FakeDriver", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit", "RoadsteadTesting", logging,
+    ]),
+  tests(
+    "CodeDeployServiceTests",
+    [
+      "CodeDeployService", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit", "RoadsteadTesting",
+    ]),
   tests("DriverTests", ["NamespaceDriver", "FakeDriver", "MetadataPlane", "Ports", "RegionKit", "HTTPKit"]),
   tests("DeployAgentTests", ["DeployAgent", "HTTPKit", "RequestSigning", "RegionKit", crypto, x509, logging]),
-  tests("SimulationTests", [
-    "CodeDeployService", "EC2Service", "FakeDriver", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit",
-    "RoadsteadTesting",
-  ]),
+  tests(
+    "SimulationTests",
+    [
+      "CodeDeployService", "EC2Service", "FakeDriver", "RegionStore", "Durable", "Ports", "WireModel", "RegionKit",
+      "RoadsteadTesting",
+    ]),
   tests("RegionTests", ["Region", "RegionKit", "RegionStore"]),
   tests("TidyTests", []),
 ]

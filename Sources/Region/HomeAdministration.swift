@@ -24,7 +24,9 @@ extension RunningRegion {
       guard holder(of: home, clock: clock) == pid else { return }
       try await clock.sleepReal(0.1)
     }
-    throw AWSError("RequestTimeout", "The region of \(home) (process \(pid)) did not stop within 60 seconds. Look at its log, or kill -9 \(pid) and try again.")
+    throw AWSError(
+      "RequestTimeout",
+      "The region of \(home) (process \(pid)) did not stop within 60 seconds. Look at its log, or kill -9 \(pid) and try again.")
   }
 
   private static func holder(of home: String, clock: any RegionClock) -> pid_t? {

@@ -93,7 +93,9 @@ struct MemoryState: Sendable {
     var next: Date?
     for entry in tasks.values where entry.row.owner != nil {
       busy.insert(TaskLane(entry.row))
-      if request.kinds.contains(entry.row.kind), entry.row.owner != request.owner, let end = entry.row.leasedUntil { next = min(next ?? end, end) }
+      if request.kinds.contains(entry.row.kind), entry.row.owner != request.owner, let end = entry.row.leasedUntil {
+        next = min(next ?? end, end)
+      }
     }
     var claimed: [TaskRow] = []
     for entry in orderedTasks where entry.row.owner == nil && request.kinds.contains(entry.row.kind) {

@@ -207,7 +207,8 @@ public final class SimulatedRunner<Region: SimulatedRegion> {
     var lost = false
     if case .lost = fault { lost = true }
     let claim = ClaimRequest(
-      kinds: [row.kind], owner: lost ? "lost-\(report.taskRuns)" : owner, now: now, leaseUntil: now.addingTimeInterval(leaseSeconds), limit: 1, only: row.id)
+      kinds: [row.kind], owner: lost ? "lost-\(report.taskRuns)" : owner, now: now, leaseUntil: now.addingTimeInterval(leaseSeconds),
+      limit: 1, only: row.id)
     guard let claimed = try await process.claimTasks(claim).tasks.first, !lost else { return }
     _ = try await TaskStep.quiet(store: process, clock: clock).run(claimed, FaultyHandler(inner: handler, fault: fault))
   }

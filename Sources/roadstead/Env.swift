@@ -41,7 +41,10 @@ struct Env: AsyncParsableCommand {
 /// A profile in the AWS CLI's own files; other sections stay as they are.
 enum AWSProfile {
   static func write(_ name: String, _ access: RegionHome.Access) throws {
-    guard !name.isEmpty, name.utf8.allSatisfy({ $0 == 0x2d || $0 == 0x5f || $0 == 0x2e || (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) })
+    guard !name.isEmpty,
+      name.utf8.allSatisfy({
+        $0 == 0x2d || $0 == 0x5f || $0 == 0x2e || (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
+      })
     else { throw AWSError("InvalidProfile", "A profile's name has letters, digits, '.', '_' and '-' only, not '\(name)'.") }
     let folder = (environment("HOME") ?? "/root") + "/.aws"
     mkdir(folder, 0o700)

@@ -35,7 +35,8 @@ struct Up: AsyncParsableCommand {
     guard (0...65535).contains(port) else { throw ValidationError("--port takes 0 to 65535, not \(port).") }
     guard timeScale >= 1, timeScale.isFinite else { throw ValidationError("--time-scale takes a number of at least 1.") }
     guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level '\(logLevel)' is not a level.") }
-    guard !region.isEmpty, region.utf8.count <= 64, region.utf8.allSatisfy({ $0 == 0x2d || (0x30...0x39).contains($0) || (0x61...0x7a).contains($0) })
+    guard !region.isEmpty, region.utf8.count <= 64,
+      region.utf8.allSatisfy({ $0 == 0x2d || (0x30...0x39).contains($0) || (0x61...0x7a).contains($0) })
     else { throw ValidationError("--region takes lower-case letters, digits and hyphens, not '\(region)'.") }
   }
 

@@ -30,12 +30,14 @@ final class TaskRunnerTests: XCTestCase {
     let journal = Journal()
     let clock = clock
     let start = clock.now()
-    let runner = runner(store, [
-      Handler { task in
-        journal.add("\(task.id) \(clock.now().timeIntervalSince(start))")
-        return .done(StoreCommit())
-      }
-    ])
+    let runner = runner(
+      store,
+      [
+        Handler { task in
+          journal.add("\(task.id) \(clock.now().timeIntervalSince(start))")
+          return .done(StoreCommit())
+        }
+      ])
     try await runner.start()
     try await add(store, task("later", due: start.addingTimeInterval(90)), task("now", due: start))
     await journal.wait(for: 1)
@@ -53,20 +55,22 @@ final class TaskRunnerTests: XCTestCase {
     let journal = Journal()
     let clock = clock
     let start = clock.now()
-    let runner = runner(store, [
-      Handler(
-        maximumAttempts: 4,
-        body: { task in
-          journal.add("run \(task.attempt) at \((clock.now().timeIntervalSince(start) * 10).rounded() / 10)")
-          throw TaskFailure("broken")
-        },
-        giveUp: { _, error in
-          journal.add("exhausted: \(error)")
-          var commit = StoreCommit()
-          try commit.put(Counter(count: -1), in: scope, id: "failed")
-          return commit
-        })
-    ])
+    let runner = runner(
+      store,
+      [
+        Handler(
+          maximumAttempts: 4,
+          body: { task in
+            journal.add("run \(task.attempt) at \((clock.now().timeIntervalSince(start) * 10).rounded() / 10)")
+            throw TaskFailure("broken")
+          },
+          giveUp: { _, error in
+            journal.add("exhausted: \(error)")
+            var commit = StoreCommit()
+            try commit.put(Counter(count: -1), in: scope, id: "failed")
+            return commit
+          })
+      ])
     try await runner.start()
     try await add(store, task("t", due: start))
     while journal.entries.count < 5 {
@@ -87,15 +91,18 @@ final class TaskRunnerTests: XCTestCase {
     var commit = StoreCommit()
     try commit.put(Counter(), in: scope, id: "c")
     try await store.commit(commit)
-    let runner = runner(store, [
-      Handler { _ in
-        guard let stored = try await store.get(Counter.self, in: scope, id: "c") else { throw TaskFailure("gone") }
-        await Task.yield()
-        var commit = StoreCommit()
-        try commit.put(Counter(count: stored.value.count + 1), in: scope, id: "c", expecting: .version(stored.version))
-        return .done(commit)
-      }
-    ]) { $0.concurrency = 4 }
+    let runner = runner(
+      store,
+      [
+        Handler { _ in
+          guard let stored = try await store.get(Counter.self, in: scope, id: "c") else { throw TaskFailure("gone") }
+          await Task.yield()
+          var commit = StoreCommit()
+          try commit.put(Counter(count: stored.value.count + 1), in: scope, id: "c", expecting: .version(stored.version))
+          return .done(commit)
+        }
+      ]
+    ) { $0.concurrency = 4 }
     try await runner.start()
     var commitAll = StoreCommit()
     commitAll.tasks = (0..<200).map { task("t\($0)", due: clock.now()) }
@@ -144,12 +151,14 @@ final class TaskRunnerTests: XCTestCase {
       try commit.put(Counter(), in: scope, id: "m")
       try await store.commit(commit)
     }
-    let runner = runner(store, [
-      Handler(machineCollection: Counter.collection) { task in
-        journal.add(task.id)
-        return .done(StoreCommit())
-      }
-    ])
+    let runner = runner(
+      store,
+      [
+        Handler(machineCollection: Counter.collection) { task in
+          journal.add(task.id)
+          return .done(StoreCommit())
+        }
+      ])
     try await add(
       store, task("old", subject: "m", due: clock.now(), expectedVersion: 2),
       task("gone", subject: "nobody", due: clock.now(), expectedVersion: 1),
@@ -187,12 +196,14 @@ final class TaskRunnerTests: XCTestCase {
     await rival.shutdown()
 
     mortal.crash()
-    let heir = runner(store, [
-      Handler { task in
-        journal.add("heir \(task.attempt)")
-        return .done(StoreCommit())
-      }
-    ], seed: 3)
+    let heir = runner(
+      store,
+      [
+        Handler { task in
+          journal.add("heir \(task.attempt)")
+          return .done(StoreCommit())
+        }
+      ], seed: 3)
     try await heir.start()
     await journal.wait(for: 2)
     XCTAssertEqual(journal.entries, ["slow 1", "heir 2"], "the only process on a home takes over at once")
@@ -207,13 +218,15 @@ final class TaskRunnerTests: XCTestCase {
     let store = try SQLiteStore(inMemory: clock)
     let started = Journal()
     let clock = clock
-    let runner = runner(store, [
-      Handler { _ in
-        started.add("run")
-        try await clock.sleepReal(1_000)
-        return .done(StoreCommit())
-      }
-    ])
+    let runner = runner(
+      store,
+      [
+        Handler { _ in
+          started.add("run")
+          try await clock.sleepReal(1_000)
+          return .done(StoreCommit())
+        }
+      ])
     try await add(store, task("t", due: clock.now()))
     try await runner.start()
     await started.wait(for: 1)

@@ -91,9 +91,11 @@ final class InstanceTests: XCTestCase {
     XCTAssertEqual(terminate, "OperationNotPermitted")
     _ = try await world.call(
       "ModifyInstanceAttribute", ["InstanceId": .string(id), "DisableApiTermination": .object(["Value": .bool(false)])])
-    let shown = try await world.call("DescribeInstanceAttribute", ["InstanceId": .string(id), "Attribute": .string("disableApiTermination")])
+    let shown = try await world.call(
+      "DescribeInstanceAttribute", ["InstanceId": .string(id), "Attribute": .string("disableApiTermination")])
     guard case .bool(false)? = shown["DisableApiTermination"]?.asObject?["Value"] else { return XCTFail("\(shown)") }
-    let type = await world.code("ModifyInstanceAttribute", ["InstanceId": .string(id), "InstanceType": .object(["Value": .string("t2.nano")])])
+    let type = await world.code(
+      "ModifyInstanceAttribute", ["InstanceId": .string(id), "InstanceType": .object(["Value": .string("t2.nano")])])
     XCTAssertEqual(type, "IncorrectInstanceState")
   }
 

@@ -14,7 +14,9 @@ import XCTest
 final class InstanceScenario: MachineScenario {
   struct Region: SimulatedRegion {
     let service: EC2Service
-    var handlers: [any TaskHandler] { service.taskHandlers.filter { $0.kind != "ec2.instance.forget" && $0.kind != "ec2.instance.credentials" } }
+    var handlers: [any TaskHandler] {
+      service.taskHandlers.filter { $0.kind != "ec2.instance.forget" && $0.kind != "ec2.instance.credentials" }
+    }
   }
   private var outside: Outside?
   private var ids: [String] = []

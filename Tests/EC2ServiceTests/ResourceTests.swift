@@ -33,17 +33,24 @@ final class ResourceTests: XCTestCase {
   func testTagsAreSetShownAndTakenAway() async throws {
     let world = try await World()
     let id = try await world.run()[0]
-    let tags: WireValue = .list([.object(["Key": .string("a"), "Value": .string("1")]), .object(["Key": .string("b"), "Value": .string("2")])])
+    let tags: WireValue = .list([
+      .object(["Key": .string("a"), "Value": .string("1")]), .object(["Key": .string("b"), "Value": .string("2")]),
+    ])
     _ = try await world.call("CreateTags", ["Resources": strings([id]), "Tags": tags])
     let summary = try await world.service.instance(id, in: testScope)
     XCTAssertEqual(summary?.tags, ["a": "1", "b": "2"])
     _ = try await world.call(
-      "DeleteTags", ["Resources": strings([id]), "Tags": .list([.object(["Key": .string("a")]), .object(["Key": .string("b"), "Value": .string("x")])])])
+      "DeleteTags",
+      [
+        "Resources": strings([id]),
+        "Tags": .list([.object(["Key": .string("a")]), .object(["Key": .string("b"), "Value": .string("x")])]),
+      ])
     let left = try await world.call("DescribeTags", filter("resource-id", id))["Tags"]?.asList ?? []
     XCTAssertEqual(left.compactMap { $0.asObject?["Key"]?.asString }, ["b"], "a value given must match")
     let reserved = await world.code("CreateTags", ["Resources": strings([id]), "Tags": .list([.object(["Key": .string("aws:x")])])])
     XCTAssertEqual(reserved, "InvalidParameterValue")
-    let none = await world.code("CreateTags", ["Resources": strings([id, "i-00000000000000000"]), "Tags": .list([.object(["Key": .string("c")])])])
+    let none = await world.code(
+      "CreateTags", ["Resources": strings([id, "i-00000000000000000"]), "Tags": .list([.object(["Key": .string("c")])])])
     XCTAssertEqual(none, "InvalidInstanceID.NotFound")
     let after = try await world.service.instance(id, in: testScope)
     XCTAssertNil(after?.tags["c"], "all or none")
@@ -108,10 +115,11 @@ final class ResourceTests: XCTestCase {
     }
     var state: UInt64 = 42
     func pick(_ letters: String, _ count: Int) -> String {
-      String((0..<count).map { _ in
-        state = state &* 6_364_136_223_846_793_005 &+ 1
-        return Array(letters)[Int(state >> 33) % letters.count]
-      })
+      String(
+        (0..<count).map { _ in
+          state = state &* 6_364_136_223_846_793_005 &+ 1
+          return Array(letters)[Int(state >> 33) % letters.count]
+        })
     }
     for round in 0..<3000 {
       let text = pick("ab", round % 9)

@@ -30,7 +30,8 @@ struct TestRoles: RolePort {
         arn: "arn:aws:iam::\(account):instance-profile/web", id: "AIPAWEB", name: "web", roleName: "web",
         roleARN: "arn:aws:iam::\(account):role/web")
     case "empty":
-      InstanceProfileSummary(arn: "arn:aws:iam::\(account):instance-profile/empty", id: "AIPAEMPTY", name: "empty", roleName: nil, roleARN: nil)
+      InstanceProfileSummary(
+        arn: "arn:aws:iam::\(account):instance-profile/empty", id: "AIPAEMPTY", name: "empty", roleName: nil, roleARN: nil)
     default: nil
     }
   }
@@ -120,7 +121,9 @@ final class World {
 
   /// Runs instances and waits until all run. Answers their ids.
   func run(_ count: Int = 1, _ more: [String: WireValue] = [:]) async throws -> [String] {
-    var input: [String: WireValue] = ["ImageId": .string(try await image()), "MinCount": .int(Int64(count)), "MaxCount": .int(Int64(count))]
+    var input: [String: WireValue] = [
+      "ImageId": .string(try await image()), "MinCount": .int(Int64(count)), "MaxCount": .int(Int64(count)),
+    ]
     input.merge(more) { $1 }
     let ids = (try await call("RunInstances", input)["Instances"]?.asList ?? []).compactMap { $0.asObject?["InstanceId"]?.asString }
     for id in ids { try await wait(id, "running") }

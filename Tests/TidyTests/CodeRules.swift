@@ -3,7 +3,9 @@ import XCTest
 final class CodeRules: XCTestCase {
   /// Time and chance are injected; only RegionKit asks the machine.
   func testNoWallClockOrSystemRandomnessOutsideRegionKit() {
-    let forbidden = ["Date()", "Date.now", "UUID()", "Task.sleep", "SystemRandomNumberGenerator", "ContinuousClock", "usleep(", ".random(in:"]
+    let forbidden = [
+      "Date()", "Date.now", "UUID()", "Task.sleep", "SystemRandomNumberGenerator", "ContinuousClock", "usleep(", ".random(in:",
+    ]
     for file in SourceTree.swiftFiles(below: "Sources") where !file.path.contains("/RegionKit/") && !file.isGenerated {
       for (number, text) in file.code {
         for word in forbidden where text.contains(word) {

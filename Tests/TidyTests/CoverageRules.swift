@@ -13,7 +13,8 @@ final class CoverageRules: XCTestCase {
   func testEveryListedOperationIsNamedByATest() {
     var tests = SourceTree.swiftFiles(below: "Tests").filter { !$0.path.contains("TidyTests") }.flatMap(\.lines).joined(separator: "\n")
     let compat = SourceTree.root.appending(path: "compat")
-    for case let url as URL in FileManager.default.enumerator(at: compat, includingPropertiesForKeys: nil) ?? FileManager.DirectoryEnumerator()
+    for case let url as URL in FileManager.default.enumerator(at: compat, includingPropertiesForKeys: nil)
+      ?? FileManager.DirectoryEnumerator()
     where url.pathExtension == "py" {
       tests += (try? String(contentsOf: url, encoding: .utf8)) ?? ""
     }

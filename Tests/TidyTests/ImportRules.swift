@@ -20,7 +20,9 @@ final class ImportRules: XCTestCase {
   }()
 
   func testEachModuleImportsOnlyWhatItsLayerMay() {
-    let modules = Set(Self.allowed.keys).union(["Region", "roadstead", "CExpat", "CArchive", "CZlib", "CInstance", "CProcess", "CPosixFiles"])
+    let modules = Set(Self.allowed.keys).union([
+      "Region", "roadstead", "CExpat", "CArchive", "CZlib", "CInstance", "CProcess", "CPosixFiles",
+    ])
     var seen = 0
     for file in SourceTree.swiftFiles(below: "Sources") {
       guard let module = file.path.split(separator: "/").map(String.init).last(where: { Self.allowed[$0] != nil }),

@@ -86,6 +86,6 @@ public final class ContentStore: Sendable {
 
   /// Opens a content. Blocks.
   func reading(_ id: ContentID) throws -> any ReadableFile {
-    do { return try layer.open(path(id)) } catch where error.isMissing { throw ContentMissing(id: id) }
+    do { return try layer.open(path(id)) } catch  where error.isMissing { throw ContentMissing(id: id) }
   }
 }

@@ -1,9 +1,9 @@
 import CPosixFiles
 
 #if canImport(Musl)
-import Musl
+  import Musl
 #else
-import Glibc
+  import Glibc
 #endif
 
 extension FileError {

@@ -33,7 +33,8 @@ public enum Base64URL {
     var out: [UInt8] = []
     var i = 0
     while i < bytes.count {
-      let word = UInt32(bytes[i]) << 16 | UInt32(i + 1 < bytes.count ? bytes[i + 1] : 0) << 8
+      let word =
+        UInt32(bytes[i]) << 16 | UInt32(i + 1 < bytes.count ? bytes[i + 1] : 0) << 8
         | UInt32(i + 2 < bytes.count ? bytes[i + 2] : 0)
       let letters = min(4, bytes.count - i + 1)
       for k in 0..<letters { out.append(alphabet[Int(word >> (18 - 6 * UInt32(k)) & 63)]) }

@@ -80,7 +80,7 @@ final class GroupWriter: Sendable {
         case .failure(let error): job.finish(error)
         }
       }
-    } catch where group.count > 1 {
+    } catch  where group.count > 1 {
       // The transaction as a whole failed, perhaps for the sake of one job (a full disk): each on its own.
       for job in group { commit([job]) }
     } catch {

@@ -2,9 +2,9 @@ import FoundationEssentials
 public import RegionKit
 
 #if canImport(Musl)
-import Musl
+  import Musl
 #else
-import Glibc
+  import Glibc
 #endif
 
 /// Holds a region's home for this process. The lock ends with the process, however it ends.

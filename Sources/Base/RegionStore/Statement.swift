@@ -1,7 +1,7 @@
 import FoundationEssentials
 import GRDB
-import RegionKit
 import GRDBSQLite
+import RegionKit
 
 /// A prepared statement of GRDB's cache, bound and stepped through SQLite's own calls: texts keep their exact bytes (GRDB's binding ends
 /// a text at NUL) and a row costs no intermediate value. Reset it after use, or it holds its read snapshot open: `run`, `row` and `rows` do.

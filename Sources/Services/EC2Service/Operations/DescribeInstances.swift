@@ -159,7 +159,8 @@ extension EC2Operations {
 
 enum InstanceNames {
   static func privateDNS(_ address: String, region: RegionName) -> String {
-    "ip-" + address.split(separator: ".").joined(separator: "-") + (region.rawValue == "us-east-1" ? ".ec2" : ".\(region).compute") + ".internal"
+    "ip-" + address.split(separator: ".").joined(separator: "-") + (region.rawValue == "us-east-1" ? ".ec2" : ".\(region).compute")
+      + ".internal"
   }
 }
 

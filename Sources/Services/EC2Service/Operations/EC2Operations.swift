@@ -83,7 +83,9 @@ enum TagRules {
       let key = tag[.key] ?? ""
       let value = tag[.value] ?? ""
       guard !key.isEmpty else { throw AWSError("InvalidParameterValue", "Tag key cannot be empty.") }
-      guard key.count <= 127 else { throw AWSError("InvalidParameterValue", "Tag key exceeds the maximum length of 127 characters: \(key)") }
+      guard key.count <= 127 else {
+        throw AWSError("InvalidParameterValue", "Tag key exceeds the maximum length of 127 characters: \(key)")
+      }
       guard value.count <= 255 else {
         throw AWSError("InvalidParameterValue", "Tag value of '\(key)' exceeds the maximum length of 255 characters.")
       }

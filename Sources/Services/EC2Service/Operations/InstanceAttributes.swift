@@ -122,7 +122,8 @@ struct AttributeChange {
   func apply(to record: inout InstanceRecord) throws {
     if instanceType != nil || userData != nil, record.state != .stopped {
       throw AWSError(
-        "IncorrectInstanceState", "The instance '\(record.instanceId)' is not in the 'stopped' state; stop it to change its type or user data.")
+        "IncorrectInstanceState",
+        "The instance '\(record.instanceId)' is not in the 'stopped' state; stop it to change its type or user data.")
     }
     if let instanceType { record.instanceType = instanceType }
     if let userData { record.userData = userData }

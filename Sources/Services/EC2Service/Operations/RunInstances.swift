@@ -127,7 +127,8 @@ struct LaunchRequest: Sendable {
     return InstanceRecord(
       instanceId: "i-" + random.hex(17), reservationId: reservationId, imageId: imageId, instanceType: size.name,
       launchIndex: index, vpcId: vpc.vpcId, subnetId: subnet.subnetId, availabilityZone: subnet.availabilityZone,
-      privateIP: address, networkInterfaceId: "eni-" + random.hex(17), macAddress: InstanceAddressing.hardwareAddress(privateIP: address) ?? "", securityGroupIds: groups,
+      privateIP: address, networkInterfaceId: "eni-" + random.hex(17),
+      macAddress: InstanceAddressing.hardwareAddress(privateIP: address) ?? "", securityGroupIds: groups,
       userData: userData, clientToken: clientToken, profile: profile,
       profileAssociationId: profile == nil ? nil : "iip-assoc-" + random.hex(17), tags: tags, launchTime: now,
       state: .pending, stateReason: LifeReason(code: "pending", message: "pending"), transitionReason: "",

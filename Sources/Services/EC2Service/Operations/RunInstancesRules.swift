@@ -14,7 +14,9 @@ enum RunInstancesRules {
     ]
     for (name, value) in input.fields.sorted(by: { $0.key < $1.key }) where !honoured.contains(name) && !isNeutral(value) {
       if name == "KeyName" {
-        throw AWSError("InvalidKeyPair.NotFound", "The key pair '\(value.asString ?? "")' does not exist: key pairs are not available in this region yet.")
+        throw AWSError(
+          "InvalidKeyPair.NotFound",
+          "The key pair '\(value.asString ?? "")' does not exist: key pairs are not available in this region yet.")
       }
       throw unsupported("RunInstances parameter \(name)")
     }
@@ -88,7 +90,9 @@ enum RunInstancesRules {
     }
     if let zone {
       guard let subnet = vpc.subnets.first(where: { $0.availabilityZone == zone }) else {
-        throw AWSError("InvalidParameterValue", "Invalid availability zone: [\(zone)]. Zones here: \(vpc.subnets.map(\.availabilityZone).joined(separator: ", ")).")
+        throw AWSError(
+          "InvalidParameterValue",
+          "Invalid availability zone: [\(zone)]. Zones here: \(vpc.subnets.map(\.availabilityZone).joined(separator: ", ")).")
       }
       return subnet
     }

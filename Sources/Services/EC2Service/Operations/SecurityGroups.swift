@@ -12,7 +12,8 @@ extension EC2Operations {
     }
     let name = input[.groupName]
     guard !name.isEmpty, name.count <= 255, !name.hasPrefix("sg-") else {
-      throw AWSError("InvalidParameterValue", "Value (\(name)) for parameter GroupName is invalid. 1 to 255 characters, not beginning with 'sg-'.")
+      throw AWSError(
+        "InvalidParameterValue", "Value (\(name)) for parameter GroupName is invalid. 1 to 255 characters, not beginning with 'sg-'.")
     }
     guard name != "default" else { throw AWSError("InvalidParameterValue", "Cannot use reserved security group name: default") }
     guard !input[.description].isEmpty, input[.description].count <= 255 else {
@@ -52,7 +53,8 @@ extension EC2Operations {
       $0.state != .terminated && $0.securityGroupIds.contains(record.groupId)
     }
     if let user = users.first {
-      throw AWSError("DependencyViolation", "resource \(record.groupId) has a dependent object: instance \(user.instanceId). Terminate it first.")
+      throw AWSError(
+        "DependencyViolation", "resource \(record.groupId) has a dependent object: instance \(user.instanceId). Terminate it first.")
     }
     var commit = StoreCommit()
     commit.delete(SecurityGroupRecord.self, in: call.scope, id: record.groupId)

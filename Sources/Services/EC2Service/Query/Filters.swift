@@ -19,7 +19,8 @@ struct ResourceFilter: Sendable {
       found = known
     } else {
       throw AWSError(
-        "InvalidParameterValue", "The filter '\(name)' is invalid: this call does not know it. See the operation's documentation for its filters.")
+        "InvalidParameterValue",
+        "The filter '\(name)' is invalid: this call does not know it. See the operation's documentation for its filters.")
     }
     return values.contains { pattern in found.contains { Wildcard.matches($0, pattern: pattern) } }
   }

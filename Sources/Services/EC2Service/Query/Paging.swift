@@ -10,12 +10,14 @@ enum Paging {
     if let maxResults, !range.contains(maxResults) {
       throw AWSError(
         "InvalidParameterValue",
-        "Value ( \(maxResults) ) for parameter maxResults is invalid. Expecting a value between \(range.lowerBound) and \(range.upperBound).")
+        "Value ( \(maxResults) ) for parameter maxResults is invalid. Expecting a value between \(range.lowerBound) and \(range.upperBound)."
+      )
     }
     var rest = items[...]
     if let token {
       guard let start = PageToken(token, binding: binding) else {
-        throw AWSError("InvalidNextToken", "The token '\(token)' was not given by this call with these filters. Begin again without NextToken.")
+        throw AWSError(
+          "InvalidNextToken", "The token '\(token)' was not given by this call with these filters. Begin again without NextToken.")
       }
       rest = rest.drop { id($0) <= start.after }
     }
