@@ -65,7 +65,7 @@ class Writer(threading.Thread):
         answer = call()
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
         self.history[key].append(f"answered {headers}")
-        if "ETag" in answer and answer["ETag"].strip('"') != state[0]:
+        if isinstance(state, tuple) and answer.get("ETag", "").strip('"') != state[0]:
             self.wrong.append(f"{key}: the answer is not this request's: {headers}, written was {state}")
         table[key] = [state]
 
