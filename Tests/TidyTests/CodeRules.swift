@@ -35,7 +35,7 @@ final class CodeRules: XCTestCase {
   func testNothingIsLeftForLater() {
     for file in SourceTree.swiftFiles(below: "Sources") where !file.isGenerated {
       for (index, line) in file.lines.enumerated() {
-        for word in ["TODO", "FIXME", "XXX", "HACK"] where line.contains(word) {
+        for word in ["TODO", "FIXME", "XXX", "HACK"] where line.contains(word) && !line.contains("\\uXXXX") {
           XCTFail("\(file.path):\(index + 1): \(word) – do it, refuse it by name at run time, or write it into an issue")
         }
       }

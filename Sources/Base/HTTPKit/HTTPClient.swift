@@ -101,6 +101,9 @@ public final class HTTPClient: Sendable {
       .connectTimeout(.milliseconds(Int64(min(options.connectTimeout, limit) * 1000)))
       .channelOption(.autoRead, value: false)
       .channelOption(.writeBufferWaterMark, value: .init(low: 128 * 1024, high: 512 * 1024))
+    // Several addresses may be tried, each with a channel of its own. Kept here and not looked up in the pipeline, which is empty already
+    // when TLS has failed by then.
+    let made = MadeConnections()
     let ready = bootstrap.channelInitializer { channel in
       channel.eventLoop.makeCompletedFuture {
         let operations = channel.pipeline.syncOperations
@@ -109,7 +112,9 @@ public final class HTTPClient: Sendable {
           try operations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: name))
         }
         try operations.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
-        try operations.addHandler(HTTPClientConnection(channel: channel, isTLS: origin.isTLS))
+        let connection = HTTPClientConnection(channel: channel, isTLS: origin.isTLS)
+        made.all.withLock { $0[ObjectIdentifier(channel)] = connection }
+        try operations.addHandler(connection)
       }
     }
     do {
@@ -119,10 +124,9 @@ public final class HTTPClient: Sendable {
       } else {
         channel = try await ready.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: origin.host, port: origin.port).get()
       }
-      // Several addresses may have been tried, each with a channel of its own: ask the one that connected.
-      let connection = try await channel.eventLoop.submit {
-        try channel.pipeline.syncOperations.handler(type: HTTPClientConnection.self)
-      }.get()
+      guard let connection = made.all.withLock({ $0[ObjectIdentifier(channel)] }) else {
+        throw HTTPClientError(.connectFailed, "\(origin.host):\(origin.port) has no connection.")
+      }
       if Task.isCancelled {
         channel.close(promise: nil)
         throw CancellationError()
@@ -156,6 +160,11 @@ public final class HTTPClient: Sendable {
       throw HTTPClientError(.tlsFailed, "the trusted certificates cannot be read: \(error)")
     }
   }
+}
+
+/// The connections of one attempt to connect, by channel.
+private final class MadeConnections: Sendable {
+  let all = Mutex<[ObjectIdentifier: HTTPClientConnection]>([:])
 }
 
 /// Kept connections, youngest first.

@@ -154,7 +154,8 @@ extension CgroupPlan {
         if errno == ENOENT { break }
         attempt += 1
         guard errno == EBUSY, attempt < 200 else { throw Posix.failure("remove the control group \(path)", errno) }
-        usleep(5000)
+        // The kernel tells nobody when a group has emptied; a blocking call on a thread of its own looks again.
+        poll(nil, 0, 5)
       }
     }
   }
