@@ -19,5 +19,5 @@ echo "== black-box tests with the real clients"
 grep -vE "^[0-9.]+s (call|setup|teardown)|^=+ slowest" "$out/compat.log" | tail -n 60
 
 echo "== ten slowest"
-.venv/bin/python Tools/scripts/slowest.py "$out/unit.log" "$out/compat.log"
+.venv/bin/python Tools/scripts/slowest.py "$out/unit.log" "$out/compat.log" || failed=1
 exit $failed
