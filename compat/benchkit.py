@@ -199,6 +199,16 @@ def family(pid: int, home: str) -> list[int]:
     return sorted(pids)
 
 
+def shared_once_mib(pids: list[int]) -> float:
+    """Memory of processes together, MiB: resident pages, those they share counted once (the kernel's proportional set size)."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total / 1024
+
+
 def memory_top_five(pids: list[int]) -> list[str]:
     """The mappings that hold most of the resident memory."""
     sizes: dict[str, int] = {}
