@@ -42,6 +42,38 @@ final class InstanceTests: XCTestCase {
     XCTAssertEqual(held.count, 2)
   }
 
+  func testAClientTokenStartsOnceThoughManyCallsRace() async throws {
+    let world = try await World()
+    let token: [String: WireValue] = ["ClientToken": .string("raced")]
+    let answers = try await withThrowingTaskGroup(of: [String].self) { group in
+      for _ in 0..<8 { group.addTask { try await world.run(2, token) } }
+      return try await group.reduce(into: Set<[String]>()) { $0.insert($1) }
+    }
+    XCTAssertEqual(answers.count, 1)
+    let held = try await world.outside.driver.list()
+    XCTAssertEqual(held.count, 2)
+  }
+
+  func testAClientTokenWithOtherArgumentsIsRefused() async throws {
+    let world = try await World()
+    let ids = try await world.run(1, ["ClientToken": .string("mine")])
+    let image = try await world.instances()[0]["ImageId"] ?? .null
+    let other: [String: WireValue] = [
+      "ImageId": image, "MinCount": .int(2), "MaxCount": .int(2), "ClientToken": .string("mine"),
+    ]
+    let refused = await world.code("RunInstances", other)
+    XCTAssertEqual(refused, "IdempotentParameterMismatch")
+    let long = await world.code("RunInstances", other.merging(["ClientToken": .string(String(repeating: "t", count: 65))]) { $1 })
+    XCTAssertEqual(long, "InvalidParameterValue")
+    // Forgotten an hour after the instance's end, the token is free again.
+    _ = try await world.call("TerminateInstances", ["InstanceIds": strings(ids)])
+    try await world.wait(ids[0], "terminated")
+    world.clock.advance(by: 3700)
+    for _ in 0..<20_000 where try await world.service.instance(ids[0], in: testScope) != nil { await Task.yield() }
+    let free = try await world.run(1, ["ClientToken": .string("mine"), "MinCount": .int(1)])
+    XCTAssertNotEqual(free, ids)
+  }
+
   func testStopKeepsTheRootAndTheAddressAndStartBringsItBack() async throws {
     let world = try await World()
     let id = try await world.run()[0]
@@ -106,6 +138,23 @@ final class InstanceTests: XCTestCase {
     for _ in 0..<100 { await Task.yield() }
     await world.outside.driver.kill(id)
     try await world.wait(id, "stopped")
+  }
+
+  func testARebootIsNoShutdown() async throws {
+    let world = try await World()
+    let id = try await world.run()[0]
+    let service = world.service
+    let following = Task { await service.followExits() }
+    defer { following.cancel() }
+    for _ in 0..<5 {
+      let before = await world.outside.driver.instance(id)?.life ?? 0
+      _ = try await world.call("RebootInstances", ["InstanceIds": strings([id])])
+      for _ in 0..<20_000 where (await world.outside.driver.instance(id)?.life ?? 0) == before { await Task.yield() }
+      try await world.wait(id, "running")
+    }
+    for _ in 0..<200 { await Task.yield() }
+    let state = try await service.instance(id, in: testScope)?.state
+    XCTAssertEqual(state, "running")
   }
 
   func testInstanceStatusIsProbed() async throws {

@@ -76,7 +76,7 @@ struct Outside {
 }
 
 /// EC2 on a store in memory, called as the gateway calls it.
-final class World {
+final class World: Sendable {
   let clock = VirtualClock(mode: .manual)
   let store: MemoryStore
   let outside: Outside

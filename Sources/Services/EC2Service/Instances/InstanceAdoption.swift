@@ -19,6 +19,7 @@ extension EC2Service {
       record.handle = found
       if found == nil {
         record.state = .pending
+        record.rebooting = nil
         logger.notice("starting an instance again that was running before", metadata: ["instance": "\(stored.id)"])
         commit.tasks.append(
           NewTask(
@@ -51,24 +52,42 @@ extension EC2Service {
 
   /// Follows the ends of instances until cancelled: one whose init exits by itself is stopped, or terminated where it asked for that.
   public func followExits() async {
-    for await instanceId in world.driver.exits() {
-      do { try await ended(instanceId) } catch {
-        logger.error("cannot note the end of an instance", metadata: ["instance": "\(instanceId)", "error": "\(error)"])
-      }
+    let exits = world.driver.exits()
+    // What ended before the subscription tells nobody any more.
+    for stored in (try? await world.store.listAll(InstanceRecord.self)) ?? [] where stored.value.state == .running {
+      await noteEnd(of: stored.id)
+    }
+    for await instanceId in exits { await noteEnd(of: instanceId) }
+  }
+
+  private func noteEnd(of instanceId: String) async {
+    do { try await ended(instanceId) } catch {
+      logger.error("cannot note the end of an instance", metadata: ["instance": "\(instanceId)", "error": "\(error)"])
     }
   }
 
   private func ended(_ instanceId: String) async throws {
     guard
       let stored = try await world.store.listAll(InstanceRecord.self).first(where: { $0.id == instanceId }),
-      stored.value.state == .running, let handle = stored.value.handle,
-      try await world.driver.inspect(handle).condition != .running
+      stored.value.state == .running, stored.value.rebooting != true, let handle = stored.value.handle
     else { return }
+    let found = try await world.driver.inspect(handle)
+    guard found.condition != .running else { return }
     let move: InstanceMove = stored.value.shutdownBehavior == "terminate" ? .terminate : .stopped
+    // Init writes its status when it ends in order; killed from outside it leaves none.
+    let reason =
+      found.exitStatus == nil
+      ? LifeReason(
+        code: "Server.InternalError", message: "Server.InternalError: the instance's first process was killed from outside the instance")
+      : LifeReason(code: "Client.InstanceInitiatedShutdown", message: "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+    // Its link, control groups and credentials would outlive it otherwise.
+    if move == .stopped {
+      try await world.driver.stop(handle, grace: 0)
+      try await world.metadata.withdraw(instanceId: instanceId)
+    }
     try await world.machine.apply(move, to: instanceId, in: stored.scope) {
       if move == .stopped { $0.handle = nil }
-      $0.stateReason = LifeReason(
-        code: "Client.InstanceInitiatedShutdown", message: "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+      $0.stateReason = reason
     }
   }
 }

@@ -92,6 +92,7 @@ struct InstanceMachine: Sendable {
   ) throws -> InstanceRecord {
     var record = stored.value
     record.state = move.target
+    record.rebooting = move == .reboot ? true : nil
     change(&record)
     try commit.put(record, in: stored.scope, id: stored.id, expecting: .version(stored.version))
     let now = clock.now()

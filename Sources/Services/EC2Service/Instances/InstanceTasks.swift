@@ -146,6 +146,7 @@ struct RebootTask: TaskHandler {
     var record = stored.value
     record.state = .pending
     record.handle = nil
+    record.rebooting = nil
     try commit.put(record, in: task.scope, id: task.subject, expecting: .version(stored.version))
     commit.tasks.append(
       NewTask(
@@ -156,7 +157,13 @@ struct RebootTask: TaskHandler {
 
   func exhausted(_ task: ClaimedTask, error: any Error) async throws -> StoreCommit {
     world.logger.error("instance does not reboot", metadata: ["instance": "\(task.subject)", "error": "\(error)"])
-    return StoreCommit()
+    var commit = StoreCommit()
+    if let stored = try await world.record(task, in: [.running]) {
+      var record = stored.value
+      record.rebooting = nil
+      try commit.put(record, in: task.scope, id: task.subject, expecting: .version(stored.version))
+    }
+    return commit
   }
 }
 
@@ -209,8 +216,13 @@ struct ForgetTask: TaskHandler {
 
   func run(_ task: ClaimedTask) async throws -> TaskOutcome {
     var commit = StoreCommit()
-    if try await world.record(task, in: [.terminated]) != nil {
+    if let stored = try await world.record(task, in: [.terminated]) {
       commit.delete(InstanceRecord.self, in: task.scope, id: task.subject)
+      if let token = stored.value.clientToken {
+        // The token is forgotten with the last of its instances.
+        let others = try await world.store.list(InstanceRecord.self, in: task.scope, StoreQuery(limit: 2, index: ("token", token)))
+        if others.count == 1 { commit.delete(LaunchTokenRecord.self, in: task.scope, id: token) }
+      }
     }
     return .done(commit)
   }

@@ -17,7 +17,7 @@ extension EC2Operations {
     guard capabilities.available.contains(.ownRoot) else {
       throw AWSError(
         "Unsupported",
-        "This machine cannot make images: ownRoot is missing: \(capabilities.missing[.ownRoot] ?? "the driver does not say why"). "
+        "This machine cannot make images: ownRoot is missing: \(capabilities.missing[.ownRoot] ?? "the driver does not say why.") "
           + "`roadstead doctor` shows what to do.")
     }
     let image = Self.wireImage(imageId, await world.images.current(), call)

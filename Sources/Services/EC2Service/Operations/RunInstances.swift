@@ -7,19 +7,35 @@ import WireModel
 extension EC2Operations {
   func runInstances(_ input: Obj<RunInstancesRequest>, _ call: Call) async throws -> Obj<Reservation> {
     try RunInstancesRules.refuseWhatHasNoEffect(input)
-    if let token = input[.clientToken], let earlier = try await earlierReservation(token, call) { return earlier }
-    let request = try await LaunchRequest(input, call: call, operations: self)
-    try await refuseWithoutCapabilities()
+    let token = try LaunchToken(input)
+    var request: LaunchRequest?
     while true {
-      do { return try await launch(request, call) } catch is StoreConflict { continue }
+      // Read before the instances, so that a launch between the two reads makes our own commit fail.
+      var held: Stored<LaunchTokenRecord>?
+      if let token {
+        held = try await store.get(LaunchTokenRecord.self, in: call.scope, id: token.text)
+        if let earlier = try await earlierReservation(token, held?.value, call) { return earlier }
+      }
+      if request == nil {
+        try await refuseWithoutCapabilities()
+        request = try await LaunchRequest(input, call: call, operations: self)
+      }
+      guard let request else { continue }
+      var commit = StoreCommit()
+      if let token {
+        try commit.put(
+          LaunchTokenRecord(fingerprint: token.fingerprint), in: call.scope, id: token.text,
+          expecting: held.map { .version($0.version) } ?? .absent)
+      }
+      do { return try await launch(request, commit, call) } catch is StoreConflict { continue }
     }
   }
 
-  /// The same client token answers the same instances again.
-  /// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Run_Instance_Idempotency.html
-  private func earlierReservation(_ token: String, _ call: Call) async throws -> Obj<Reservation>? {
-    let records = try await store.list(InstanceRecord.self, in: call.scope, StoreQuery(index: ("token", token))).map(\.value)
+  /// The same client token answers the same instances again, as long as they are known.
+  private func earlierReservation(_ token: LaunchToken, _ held: LaunchTokenRecord?, _ call: Call) async throws -> Obj<Reservation>? {
+    let records = try await store.list(InstanceRecord.self, in: call.scope, StoreQuery(index: ("token", token.text))).map(\.value)
     guard let first = records.first else { return nil }
+    if let held, held.fingerprint != token.fingerprint { throw LaunchToken.mismatch() }
     return try await reservation(first.reservationId, records.sorted { $0.launchIndex < $1.launchIndex }, call)
   }
 
@@ -29,15 +45,16 @@ extension EC2Operations {
       throw AWSError(
         "Unsupported",
         "This machine cannot start instances: \(needed.rawValue) is missing: "
-          + (capabilities.missing[needed] ?? "the driver does not say why") + ". `roadstead doctor` shows what to do.")
+          + (capabilities.missing[needed] ?? "the driver does not say why.") + " `roadstead doctor` shows what to do.")
     }
   }
 
-  private func launch(_ request: LaunchRequest, _ call: Call) async throws -> Obj<Reservation> {
+  /// Adds the instances to `commit` and commits it.
+  private func launch(_ request: LaunchRequest, _ begun: StoreCommit, _ call: Call) async throws -> Obj<Reservation> {
     let taken = Set(try await store.list(AddressRecord.self, in: AddressRecord.scope).map(\.id))
     let addresses = try request.addresses(taken: taken)
     let reservationId = "r-" + random.hex(17)
-    var commit = StoreCommit()
+    var commit = begun
     var records: [InstanceRecord] = []
     for (index, address) in addresses.enumerated() {
       let record = request.record(index: index, address: address, reservationId: reservationId, now: call.now, random: random)

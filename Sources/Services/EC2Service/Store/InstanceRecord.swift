@@ -63,6 +63,8 @@ struct InstanceRecord: StoredRecord, Equatable {
   var disableApiTermination: Bool
   var disableApiStop: Bool
   var shutdownBehavior: String
+  /// True from RebootInstances until its processes are gone: their end is then no shutdown.
+  var rebooting: Bool?
 
   var indexValues: [String: String] {
     var values = ["state": state.rawValue, "subnet": subnetId]
