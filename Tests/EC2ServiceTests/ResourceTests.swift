@@ -97,6 +97,21 @@ final class ResourceTests: XCTestCase {
     XCTAssertEqual(world.outside.metadata.published.withLock { $0[id]?.tokensRequired }, true)
   }
 
+  func testCredentialsAreRenewedAtHalfTheirLife() async throws {
+    let world = try await World()
+    let id = try await world.run(1, ["IamInstanceProfile": .object(["Name": .string("web")])])[0]
+    func token() -> String? { world.outside.metadata.published.withLock { $0[id]?.credentials?.sessionToken } }
+    let first = token()
+    XCTAssertNotNil(first)
+    world.clock.advance(by: CredentialTask.lifetime / 2 + 1)
+    for _ in 0..<20_000 where token() == first { await Task.yield() }
+    let second = token()
+    XCTAssertNotEqual(second, first)
+    world.clock.advance(by: CredentialTask.lifetime / 2 + 1)
+    for _ in 0..<20_000 where token() == second { await Task.yield() }
+    XCTAssertNotEqual(token(), second, "and again")
+  }
+
   func testAddressesAreChosenInTheSubnetAndNeverTwice() {
     let taken: Set<String> = ["10.0.0.4", "10.0.0.6"]
     XCTAssertEqual(AddressChooser.choose(3, in: "10.0.0.0/28", taken: taken), ["10.0.0.5", "10.0.0.7", "10.0.0.8"])
