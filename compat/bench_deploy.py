@@ -1,6 +1,5 @@
 """CreateDeployment to Succeeded, and the same change made by Ansible."""
 import contextlib
-import json
 import multiprocessing
 import os
 import subprocess

@@ -3,10 +3,8 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +54,8 @@ class Report:
     # what missed: the profile's first lines
     profiles: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    # what else the machine did
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def add(self, figure: Figure) -> Figure:
         self.figures.append(figure)
@@ -81,8 +81,7 @@ class Report:
 
     def markdown(self) -> str:
         head, *rows = self.table()
-        load = os.getloadavg()[0]
-        out = [f"## {today()}", "", f"{machine_facts()}; {self.binary_kind} build; load average at the end {load:.1f}. "
+        out = [f"## {today()}", "", f"{machine_facts()}; {self.binary_kind} build; load average before the run {self.load:.1f}. "
                "Client, peer and region share the cores.", "", "| " + " | ".join(head) + " |", "|---" * 6 + "|"]
         out += ["| " + " | ".join(row) + " |" for row in rows]
         if self.notes:
@@ -99,9 +98,9 @@ class Report:
 
 
 class Profile:
-    """Samples one process while a block runs. `perf`, else stacks by gdb; the reason when there is neither."""
+    """Samples one process while a block runs, or with None the whole machine. `perf`, else stacks by gdb; the reason when there is neither."""
 
-    def __init__(self, pid: int):
+    def __init__(self, pid: int | None):
         self.pid = pid
         self.lines: list[str] = []
 
@@ -109,9 +108,10 @@ class Profile:
         self.data = tempfile.NamedTemporaryFile(prefix="perf-")
         self.perf = self.sampler = None
         if shutil.which("perf") and self.perf_works():
-            self.perf = subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", "499", "-p", str(self.pid), "-o", self.data.name],
+            self.perf = subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", "499",
+                                          *(["-p", str(self.pid)] if self.pid else ["-a"]), "-o", self.data.name],
                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        elif shutil.which("gdb"):
+        elif shutil.which("gdb") and self.pid:
             self.halt, self.stacks = threading.Event(), []
             self.sampler = threading.Thread(target=self.sample, daemon=True)
             self.sampler.start()
@@ -124,9 +124,10 @@ class Profile:
     @staticmethod
     def of_file(path: str) -> list[str]:
         """The five hottest functions of what `perf record` wrote."""
-        done = subprocess.run(["perf", "report", "-i", path, "--stdio", "--no-children", "-F", "overhead,dso,symbol", "-g", "none"],
+        done = subprocess.run(["perf", "report", "-i", path, "--stdio", "--no-children", "-F", "overhead,comm,dso,symbol", "-g", "none"],
                               capture_output=True, text=True)
-        return demangled([line.strip() for line in done.stdout.splitlines() if re.match(r"^ +\d", line)][:5])
+        found = [line.strip() for line in done.stdout.splitlines() if re.match(r"^ +\d", line)]
+        return demangled([line for line in found if line.split()[1] != "swapper"][:5])
 
     def sample(self) -> None:
         while not self.halt.wait(0.2) and len(self.stacks) < 20:
