@@ -35,7 +35,7 @@ class Figure:
         if self.skipped:
             return [self.name, "skipped", "", "", self.aim, self.skipped]
         ratio = self.ratio()
-        verdict = {True: "met", False: "**missed**", None: ""}[self.met]
+        verdict = {True: "met", False: "**missed**", None: "no peer to judge by" if self.aim else ""}[self.met]
         return [self.name, show(self.ours, self.unit), f"{show(self.peer, self.unit)} ({self.peer_name})" if self.peer else "",
                 f"{ratio:.1f}×" if ratio else "", self.aim, verdict]
 
