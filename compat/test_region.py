@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import shlex
 import socket
 import subprocess
 import time
@@ -96,6 +97,94 @@ def test_a_taken_port_is_named(binary, tmp_path):
         done = subprocess.run([binary, "up", "--home", str(tmp_path / "home"), "--port", str(taken.getsockname()[1])],
                               capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and "roadstead:" in done.stderr
+
+
+def test_starts_that_fail_leave_a_home_that_works(own_region):
+    """A taken port says so each time, and the home is as good as new."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for _ in range(4):
+            done = subprocess.run([own_region.binary, "up", "--home", own_region.home, "--port", port], capture_output=True, text=True, timeout=30)
+            assert done.returncode == 1 and f"port {port}" in done.stderr, done.stderr
+    own_region.up()
+    assert len(own_region.aws("sts", "get-caller-identity")) == 3
+
+
+def test_an_empty_home_is_not_the_working_directory(binary, tmp_path):
+    done = subprocess.run([binary, "up", "--home", "", "--port", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0 and "--home" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["with space", "it's $HOME `id`", "ünï%20c"])
+def test_odd_home_names_are_quoted_for_the_shell(binary, tmp_path, name):
+    home = tmp_path / name
+    home.mkdir()
+    region = Region(binary, str(home))
+    try:
+        region.up()
+        said = subprocess.run(["bash", "-c", f"eval \"$('{binary}' env --home {shlex.quote(str(home))})\"; echo $AWS_ENDPOINT_URL"],
+                              capture_output=True, text=True, check=True)
+        assert said.stdout.strip() == region.url
+        assert region.aws("sts", "get-caller-identity")["Account"] == "123456789012"
+        assert region.stop() == 0
+        rest = region.process.stdout.read().decode()
+        assert f"--home {shlex.quote(str(home))}" in rest.replace("'\\''", "'\"'\"'"), rest
+    finally:
+        region.down()
+
+
+def test_down_twice_and_up_again(own_region):
+    own_region.up()
+    own_region.aws("s3", "mb", "s3://kept-over-down")
+    for _ in range(2):
+        done = subprocess.run([own_region.binary, "down", "--home", own_region.home], capture_output=True, text=True, timeout=90)
+        assert done.returncode == 0, done.stderr
+    assert own_region.process.wait(10) == 0, "down asks the running region to stop"
+    own_region.up()
+    assert "kept-over-down" in own_region.run_aws("s3", "ls").stdout
+
+
+def test_a_home_of_another_user_is_said_so(region):
+    for words in (["env"], ["down"], ["account", "list"]):
+        done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", region.binary, *words, "--home", region.home],
+                              capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and "ermission denied" in done.stderr, (words, done.stderr)
+    region.aws("sts", "get-caller-identity")
+
+
+def test_without_root_everything_but_instances_works(binary, tmp_path):
+    import shutil
+    import tempfile
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become somebody else")
+    folder = tempfile.mkdtemp(prefix="roadstead-nobody-")
+    try:
+        os.chown(folder, 65534, 65534)
+        wrapper = os.path.join(folder, "roadstead")
+        with open(wrapper, "w") as file:
+            file.write(f"#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups '{binary}' \"$@\"\n")
+        os.chmod(wrapper, 0o755)
+        region = Region(wrapper, os.path.join(folder, "home"))
+        os.mkdir(region.home, 0o700)
+        os.chown(region.home, 65534, 65534)
+        try:
+            region.up()
+            region.boto("s3").create_bucket(Bucket="nobodys")
+            region.boto("s3").put_object(Bucket="nobodys", Key="k", Body=b"v")
+            region.boto("iam").create_user(UserName="u")
+            region.boto("codedeploy").create_application(applicationName="a")
+            for words in (["describe-images"], ["run-instances", "--image-id", "ami-12345678"]):
+                said = region.aws_error("ec2", *words)
+                assert "does not run as root. Start it with sudo. `roadstead doctor`" in said, said
+            assert region.aws("ec2", "describe-instances")["Reservations"] == []
+            assert region.stop() == 0
+        finally:
+            region.down()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_kill_9_loses_nothing_that_was_answered(own_region):

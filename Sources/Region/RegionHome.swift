@@ -36,6 +36,17 @@ public struct RegionHome: Sendable {
     public var secretAccessKey: String
     /// The region CA's file when the endpoint speaks TLS.
     public var caBundle: String?
+
+    public init(
+      endpoint: String, region: String, account: String, accessKeyId: String, secretAccessKey: String, caBundle: String? = nil
+    ) {
+      self.endpoint = endpoint
+      self.region = region
+      self.account = account
+      self.accessKeyId = accessKeyId
+      self.secretAccessKey = secretAccessKey
+      self.caBundle = caBundle
+    }
   }
 
   /// The identity, made at the first start.
@@ -60,8 +71,12 @@ public struct RegionHome: Sendable {
   }
 
   public func access() throws -> Access {
-    guard let bytes = try? read(path + "/access.json") else {
-      throw AWSError("HomeNotFound", "\(path) holds no region. Start one with `roadstead up --home \(path)`.")
+    let file = path + "/access.json"
+    if Glibc.access(file, R_OK) != 0, errno == EACCES {
+      throw AWSError("HomeNotReadable", "\(file) cannot be read: \(String(cString: strerror(EACCES))). It belongs to who started the region.")
+    }
+    guard let bytes = try? read(file) else {
+      throw AWSError("HomeNotFound", "\(path) holds no region. Start one with `roadstead up --home '\(path)'`.")
     }
     return try JSONDecoder().decode(Access.self, from: Data(bytes))
   }

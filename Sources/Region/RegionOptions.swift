@@ -33,5 +33,8 @@ public struct RegionOptions: Sendable {
     self.executable = executable
   }
 
+  /// What clients are pointed at when listener (a) has this port.
+  func endpoint(port: Int) -> String { isLoopback ? "http://localhost:\(port)" : "https://\(bind):\(port)" }
+
   public var isLoopback: Bool { bind == "localhost" || bind == "::1" || bind.hasPrefix("127.") }
 }

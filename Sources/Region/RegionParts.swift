@@ -107,11 +107,19 @@ struct RegionParts: Sendable {
   /// The first account's root key: made at the first start, afterwards what `access.json` says.
   func rootAccess(_ options: RegionOptions) async throws -> (account: AccountID, accessKeyId: String, secretAccessKey: String) {
     if let known = try? home.access() { return (AccountID(known.account), known.accessKeyId, known.secretAccessKey) }
+    let made: (account: AccountID, accessKeyId: String, secretAccessKey: String)
     if try await identity.accounts().contains(where: { $0.id == options.account }) {
       let key = try await identity.createRootKey(account: options.account)
-      return (options.account, key.accessKeyId, key.secretAccessKey)
+      made = (options.account, key.accessKeyId, key.secretAccessKey)
+    } else {
+      made = try await identity.createAccount(name: "default", id: options.account)
     }
-    return try await identity.createAccount(name: "default", id: options.account)
+    // Kept at once: a start that fails after this (a taken port) must not cost a key each time, of which an account has two.
+    try home.save(
+      RegionHome.Access(
+        endpoint: options.endpoint(port: options.port), region: options.region.rawValue, account: made.account.rawValue,
+        accessKeyId: made.accessKeyId, secretAccessKey: made.secretAccessKey))
+    return made
   }
 
   /// What runs beside the requests: planes are kept going, exits of instances followed.

@@ -44,8 +44,14 @@ public final class RunningRegion: Sendable {
 
     let tls = options.isLoopback ? nil : try parts.certificate(names: ["localhost", options.bind], addresses: ["127.0.0.1", options.bind])
     let responder = parts.gateway.responder
-    let people = try await HTTPServer.start(
-      bind: .host(options.bind, port: options.port), tls: tls, clock: clock, logger: logger, responder: responder)
+    let people: HTTPServer
+    do {
+      people = try await HTTPServer.start(
+        bind: .host(options.bind, port: options.port), tls: tls, clock: clock, logger: logger, responder: responder)
+    } catch {
+      throw AWSError(
+        "CannotListen", "Cannot listen on \(options.bind), port \(options.port): \(error). Choose another --bind or --port (0: any free one).")
+    }
     var listeners = [people]
     do {
       if let bridge = parts.network?.gatewayIP {
@@ -55,8 +61,7 @@ public final class RunningRegion: Sendable {
             bind: .host(bridge, port: RegionParts.bridgePort), tls: try parts.certificate(names: [], addresses: [bridge]), clock: clock,
             logger: logger, responder: parts.instancesOnly(responder)))
       }
-      let host = options.isLoopback ? "localhost" : options.bind
-      let endpoint = "\(tls == nil ? "http" : "https")://\(host):\(people.port ?? options.port)"
+      let endpoint = options.endpoint(port: people.port ?? options.port)
       try parts.home.save(
         RegionHome.Access(
           endpoint: endpoint, region: options.region.rawValue, account: access.account.rawValue, accessKeyId: access.accessKeyId,
@@ -82,6 +87,7 @@ public final class RunningRegion: Sendable {
       for listener in listeners { group.addTask { await listener.shutdown(grace: 3) } }
     }
     for task in background { task.cancel() }
+    for task in background { await task.value }
     if parts.network != nil {
       await parts.ec2.suspend()
       try? await MetadataPlaneMain.stop(home: parts.home.path)

@@ -34,7 +34,7 @@ struct Env: AsyncParsableCommand {
     if let bundle = access.caBundle { lines.append(("AWS_CA_BUNDLE", bundle)) }
     // A profile or session token of the shell would win over the keys.
     say("unset AWS_PROFILE AWS_SESSION_TOKEN")
-    for (name, value) in lines { say("export \(name)='\(value)'") }
+    for (name, value) in lines { say("export \(name)=\(value.shellQuoted)") }
   }
 }
 

@@ -50,6 +50,11 @@ struct HomeOption: ParsableArguments {
     return (environment("HOME") ?? "/var/lib") + "/.local/share/roadstead"
   }
 
+  func validate() throws {
+    // An empty variable in somebody's script must not make the working directory a region's home.
+    guard !home.isEmpty else { throw ValidationError("--home takes a directory, not an empty text.") }
+  }
+
   /// Absolute, without `.` and `..`.
   var path: String { URL(filePath: home).standardizedFileURL.path(percentEncoded: false).trimmingTrailingSlash }
 }
@@ -61,6 +66,19 @@ func environment(_ name: String) -> String? {
 
 extension String {
   fileprivate var trimmingTrailingSlash: String { count > 1 && hasSuffix("/") ? String(dropLast()) : self }
+}
+
+extension String {
+  /// In single quotes for a shell, whatever it contains.
+  var shellQuoted: String { "'" + split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'" }
+
+  /// As one word of a shell: quoted where it must be.
+  var shellWord: String {
+    let plain = !isEmpty && utf8.allSatisfy { byte in
+      (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || "/._-+:,@%=".utf8.contains(byte)
+    }
+    return plain ? self : shellQuoted
+  }
 }
 
 /// This program's own file.

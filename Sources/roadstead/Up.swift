@@ -60,7 +60,7 @@ struct Up: AsyncParsableCommand {
     }
     say("Roadstead region \(region), account \(account)" + (timeScale > 1 ? ", time runs \(timeScale) times faster" : ""))
     say("listening on \(running.endpoint)")
-    say("use it:  eval \"$(roadstead env --home \(home.path))\"")
+    say("use it:  eval \"$(roadstead env --home \(home.path.shellWord))\"")
     await signals.first()
     complain("roadstead: stopping")
     await running.stop()

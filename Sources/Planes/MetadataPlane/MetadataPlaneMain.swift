@@ -12,6 +12,11 @@ public enum MetadataPlaneMain {
     logger: Logger = Logger(label: "roadstead.metadata-plane")
   ) async throws {
     _ = try MetadataFiles.directory(home: home)
+    // Listening before the lock: who sees the lock held may send SIGTERM at once, and it must not be lost.
+    let (ends, end) = AsyncStream.makeStream(of: Void.self)
+    var sources: [any DispatchSourceSignal] = []
+    for number in [SIGTERM, SIGINT] { sources.append(await listen(for: number) { end.finish() }) }
+    defer { sources.forEach { $0.cancel() } }
     let lock = rs_lock_file(lockFile(home), 0)
     if lock == -EWOULDBLOCK {
       throw AWSError(
@@ -24,15 +29,24 @@ public enum MetadataPlaneMain {
     _ = pwrite(lock, note, note.count, 0)
     let plane = try MetadataPlane(home: home, clock: clock, randomness: randomness, logger: logger)
     let serving = Task { try await plane.run() }
-    let sources = [SIGTERM, SIGINT].map { number in
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { serving.cancel() }
-      source.resume()
-      return source
+    let ending = Task {
+      for await _ in ends {}
+      serving.cancel()
     }
-    defer { sources.forEach { $0.cancel() } }
+    defer { ending.cancel() }
     try await serving.value
+  }
+
+  /// Returns when the signal is listened for.
+  private static func listen(for number: Int32, _ handler: @escaping @Sendable () -> Void) async -> any DispatchSourceSignal {
+    signal(number, SIG_IGN)
+    let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+    source.setEventHandler(handler: handler)
+    let (registered, done) = AsyncStream.makeStream(of: Void.self)
+    source.setRegistrationHandler { done.finish() }
+    source.resume()
+    for await _ in registered {}
+    return source
   }
 
   /// Keeps a plane running for as long as the calling task is not cancelled: adopts one that runs, starts one where none does, and
@@ -53,6 +67,8 @@ public enum MetadataPlaneMain {
       let process = rs_pidfd_open(pid)
       if process >= 0 {
         await end(of: process)
+        // One that has just been started and does not serve yet cannot be found by `stop`.
+        if Task.isCancelled, isChild, runningProcess(home: home) != pid { _ = rs_pidfd_signal(process, SIGKILL) }
         close(process)
       }
       if Task.isCancelled { return }
@@ -89,12 +105,24 @@ public enum MetadataPlaneMain {
 
   /// Asks the plane of a home to end, and waits for it, for `roadstead down`.
   public static func stop(home: String) async throws {
-    guard let pid = runningProcess(home: home) else { return }
-    let process = rs_pidfd_open(pid)
-    if process < 0 { return }
-    defer { close(process) }
-    _ = rs_pidfd_signal(process, SIGTERM)
-    await end(of: process)
+    for _ in 0..<100 {
+      let lock = rs_lock_file(lockFile(home), 0)
+      if lock != -EWOULDBLOCK {
+        if lock >= 0 { close(lock) }
+        return
+      }
+      if let pid = runningProcess(home: home) {
+        let process = rs_pidfd_open(pid)
+        if process >= 0 {
+          defer { close(process) }
+          _ = rs_pidfd_signal(process, SIGTERM)
+          await end(of: process)
+          return
+        }
+      }
+      // It holds the lock and has not written its number yet.
+      try await SystemClock().sleepReal(0.02)
+    }
   }
 
   private static func lockFile(_ home: String) -> String { home + "/planes/metadata.lock" }
