@@ -73,7 +73,8 @@ public struct RegionHome: Sendable {
   public func access() throws -> Access {
     let file = path + "/access.json"
     if Glibc.access(file, R_OK) != 0, errno == EACCES {
-      throw AWSError("HomeNotReadable", "\(file) cannot be read: \(String(cString: strerror(EACCES))). It belongs to who started the region.")
+      throw AWSError(
+        "HomeNotReadable", "\(file) cannot be read: \(String(cString: strerror(EACCES))). It belongs to who started the region.")
     }
     guard let bytes = try? read(file) else {
       throw AWSError("HomeNotFound", "\(path) holds no region. Start one with `roadstead up --home '\(path)'`.")

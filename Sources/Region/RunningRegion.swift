@@ -50,7 +50,8 @@ public final class RunningRegion: Sendable {
         bind: .host(options.bind, port: options.port), tls: tls, clock: clock, logger: logger, responder: responder)
     } catch {
       throw AWSError(
-        "CannotListen", "Cannot listen on \(options.bind), port \(options.port): \(error). Choose another --bind or --port (0: any free one).")
+        "CannotListen",
+        "Cannot listen on \(options.bind), port \(options.port): \(error). Choose another --bind or --port (0: any free one).")
     }
     var listeners = [people]
     do {

@@ -74,9 +74,11 @@ extension String {
 
   /// As one word of a shell: quoted where it must be.
   var shellWord: String {
-    let plain = !isEmpty && utf8.allSatisfy { byte in
-      (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || "/._-+:,@%=".utf8.contains(byte)
-    }
+    let plain =
+      !isEmpty
+      && utf8.allSatisfy { byte in
+        (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || "/._-+:,@%=".utf8.contains(byte)
+      }
     return plain ? self : shellQuoted
   }
 }
