@@ -34,7 +34,20 @@ public struct RegionOptions: Sendable {
   }
 
   /// What clients are pointed at when listener (a) has this port.
-  func endpoint(port: Int) -> String { isLoopback ? "http://localhost:\(port)" : "https://\(bind):\(port)" }
+  func endpoint(port: Int) -> String { isLoopback ? "http://localhost:\(port)" : "https://\(hostName):\(port)" }
+
+  /// A name, never an address, so that names below it can resolve: what was given to bind if that is one, else the machine's own.
+  var hostName: String {
+    if isLoopback { return "localhost" }
+    return HostNames.isIPv4(bind) || bind.contains(":") ? HostNames.machine : bind
+  }
+
+  /// What the listener's certificate vouches for.
+  var certificateNames: (names: [String], addresses: [String]) {
+    let names = Set(["localhost", hostName, HostNames.machine])
+    let bound = bind == "0.0.0.0" || bind == "::" ? HostNames.addresses : [bind].filter(HostNames.isIPv4)
+    return (names.sorted(), Array(Set(bound + ["127.0.0.1"])).sorted())
+  }
 
   public var isLoopback: Bool { bind == "localhost" || bind == "::1" || bind.hasPrefix("127.") }
 }

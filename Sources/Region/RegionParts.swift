@@ -78,6 +78,7 @@ struct RegionParts: Sendable {
       services: [identity.iam, identity.sts, storage.module, ec2.module, codeDeploy.module], credentials: identity,
       authorizer: identity, audit: try AuditLog(directory: home.auditPath, clock: clock), clock: clock, random: random,
       homeRegion: options.region, logger: logger)
+    parts.hostNames += [options.hostName]
     parts.commandEndpoints = [
       .codeDeploy(model: CodeDeployService.commandModel) { operation, input, call, version in
         try await commands.handle(operation: operation, input: input, call: call, agentVersion: version)
@@ -98,9 +99,7 @@ struct RegionParts: Sendable {
   }
 
   func certificate(names: [String], addresses: [String]) throws -> HTTPServerTLS {
-    let isAddress: (String) -> Bool = { $0.split(separator: ".").count == 4 && $0.split(separator: ".").allSatisfy { UInt8($0) != nil } }
-    let issued = try authority.issue(
-      names: names.filter { !isAddress($0) }, addresses: addresses.filter(isAddress), clock: clock, random: random)
+    let issued = try authority.issue(names: names, addresses: addresses, clock: clock, random: random)
     return HTTPServerTLS(certificateChainPEM: Array(issued.chainPEM.utf8), privateKeyPEM: Array(issued.keyPEM.utf8))
   }
 

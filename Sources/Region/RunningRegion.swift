@@ -42,7 +42,8 @@ public final class RunningRegion: Sendable {
     let parts = try await RegionParts(options, clock: clock, random: random, logger: logger, progress: progress)
     let access = try await parts.rootAccess(options)
 
-    let tls = options.isLoopback ? nil : try parts.certificate(names: ["localhost", options.bind], addresses: ["127.0.0.1", options.bind])
+    let vouched = options.certificateNames
+    let tls = options.isLoopback ? nil : try parts.certificate(names: vouched.names, addresses: vouched.addresses)
     let responder = parts.gateway.responder
     let people: HTTPServer
     do {

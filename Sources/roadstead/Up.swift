@@ -32,6 +32,9 @@ struct Up: AsyncParsableCommand {
 
   func validate() throws {
     guard AccountID(account).isWellFormed else { throw ValidationError("--account takes 12 digits, not '\(account)'.") }
+    if let bad = home.path.first(where: { ":,\\\"\n".contains($0) }) {
+      throw ValidationError("--home must not contain '\(bad)': the overlay mounts of instances cannot take it.")
+    }
     guard (0...65535).contains(port) else { throw ValidationError("--port takes 0 to 65535, not \(port).") }
     guard timeScale >= 1, timeScale.isFinite else { throw ValidationError("--time-scale takes a number of at least 1.") }
     guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level '\(logLevel)' is not a level.") }

@@ -20,7 +20,9 @@ final class HomeTests: XCTestCase {
   func testSecretsAreMadeOnceAndReadableByTheOwnerOnly() throws {
     let home = RegionHome(path)
     let first = try home.secret("key") { [1, 2, 3] }
-    let second = try home.secret("key") { XCTFail("made twice"); return [] }
+    let second = try home.secret("key") {
+      XCTFail("made twice"); return []
+    }
     XCTAssertEqual(first, second)
     XCTAssertEqual(try mode("secrets"), 0o700)
     XCTAssertEqual(try mode("secrets/key"), 0o600)
@@ -70,6 +72,10 @@ final class HomeTests: XCTestCase {
     func loopback(_ bind: String) -> Bool { RegionOptions(home: "/", bind: bind, executable: "x").isLoopback }
     for bind in ["127.0.0.1", "127.8.9.1", "localhost", "::1"] { XCTAssertTrue(loopback(bind), bind) }
     for bind in ["0.0.0.0", "10.0.0.1", "::", "example.org"] { XCTAssertFalse(loopback(bind), bind) }
+    let wide = RegionOptions(home: "/", bind: "0.0.0.0", executable: "x")
+    XCTAssertEqual(wide.endpoint(port: 1), "https://\(HostNames.machine):1", "a name, never an address")
+    XCTAssertTrue(wide.certificateNames.addresses.contains("127.0.0.1") && wide.certificateNames.names.contains(HostNames.machine))
+    XCTAssertEqual(RegionOptions(home: "/", bind: "build.example.org", executable: "x").endpoint(port: 1), "https://build.example.org:1")
     XCTAssertEqual(EndpointDoctor.hostName(of: "http://localhost:4566/x"), "localhost")
   }
 }

@@ -52,7 +52,7 @@ enum Check {
     return text
   }
   private static func rule(_ thing: String, _ name: String) -> String {
-    "'\(name)' is no name for a \(thing): 1 to 100 letters, digits or . _ + = , @ - are."
+    "'\(name)' is no name of the \(thing): 1 to 100 letters, digits or . _ + = , @ - are."
   }
 
   /// A batch as AWS limits it.

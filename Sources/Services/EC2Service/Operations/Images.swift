@@ -10,7 +10,7 @@ extension EC2Operations {
     let imageId = world.images.imageId
     for id in input[.imageIds] ?? [] { _ = try RunInstancesRules.image(id, known: imageId) }
     let filters = filters(input[.filters])
-    if let owners = input[.owners], !owners.isEmpty, Set(owners).isDisjoint(with: ["amazon", "self", call.account.rawValue]) {
+    if let owners = input[.owners], !owners.isEmpty, Set(owners).isDisjoint(with: ["amazon", Self.amazon]) {
       return Obj { $0[.images] = [] }
     }
     let capabilities = await world.driver.capabilities()
@@ -27,7 +27,7 @@ extension EC2Operations {
       case "name": [image[.name] ?? ""]
       case "state": [image[.state]?.rawValue ?? ""]
       case "architecture": [InstanceArchitecture.current]
-      case "owner-id": [call.account.rawValue]
+      case "owner-id": [Self.amazon]
       case "owner-alias": ["amazon"]
       case "is-public": ["true"]
       case "image-type": ["machine"]
@@ -39,12 +39,15 @@ extension EC2Operations {
     return Obj { $0[.images] = matches ? [image] : [] }
   }
 
+  /// The account that owns Amazon's own images, and here the built-in one.
+  private static var amazon: String { "137112412989" }
+
   private static func wireImage(_ id: String, _ status: ImageKeeper.Status, _ call: Call) -> Obj<Image> {
     Obj {
       $0[.imageId] = id
       $0[.name] = "roadstead-base"
       $0[.imageLocation] = "amazon/roadstead-base"
-      $0[.ownerId] = call.account.rawValue
+      $0[.ownerId] = amazon
       $0[.imageOwnerAlias] = "amazon"
       $0[.public] = true
       $0[.architecture] = ArchitectureValues(rawValue: InstanceArchitecture.current)
