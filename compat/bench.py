@@ -40,7 +40,6 @@ class Bench:
         with Profile(self.region.process.pid) as profile:
             load()
         self.report.profiles[figure] = profile.lines
-        print("    " + "\n    ".join(profile.lines), flush=True)
 
     # -- parts
 
@@ -254,6 +253,8 @@ def main() -> int:
         finally:
             region.down()
     print(f"\n{report.terminal()}\n\n{time.monotonic() - started:.0f} s")
+    for name, lines in report.profiles.items():
+        print(f"missed: {name}; the profile's top five:\n    " + "\n    ".join(lines))
     for note in report.notes:
         print(f"note: {note}")
     if not options.no_write:
