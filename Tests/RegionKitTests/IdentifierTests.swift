@@ -17,11 +17,14 @@ final class CountingRandomness: Randomness, @unchecked Sendable {
 final class IdentifierTests: XCTestCase {
   func testARNsAreReadAndWrittenBackUnchanged() {
     for text in [
-      "arn:aws:s3:::bucket/key:with:colons", "arn:aws:iam::123456789012:role/path/name", "arn:aws-cn:ec2:cn-north-1:123456789012:instance/i-1",
+      "arn:aws:s3:::bucket/key:with:colons", "arn:aws:iam::123456789012:role/path/name",
+      "arn:aws-cn:ec2:cn-north-1:123456789012:instance/i-1",
     ] {
       XCTAssertEqual(ARN(text)?.description, text)
     }
-    for text in ["", "arn", "arn:aws:s3", "arn:aws:s3:::", "urn:aws:s3:::b", "arn::s3:::b", "arn:aws::::b"] { XCTAssertNil(ARN(text), text) }
+    for text in ["", "arn", "arn:aws:s3", "arn:aws:s3:::", "urn:aws:s3:::b", "arn::s3:::b", "arn:aws::::b"] {
+      XCTAssertNil(ARN(text), text)
+    }
     let scope = Scope(account: AccountID("123456789012"), region: .global)
     XCTAssertEqual(ARN(service: "iam", scope: scope, resource: "user/a").description, "arn:aws:iam::123456789012:user/a")
   }
