@@ -97,6 +97,10 @@ def test_a_taken_port_is_named(binary, tmp_path):
         done = subprocess.run([binary, "up", "--home", str(tmp_path / "home"), "--port", str(taken.getsockname()[1])],
                               capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and "roadstead:" in done.stderr
+    network = tmp_path / "home" / "network.json"
+    if network.exists():  # only root has instances, and so a bridge
+        bridge = json.loads(network.read_text())["bridge"]
+        assert not os.path.exists(f"/sys/class/net/{bridge}"), "the bridge of a start that failed is gone"
 
 
 def test_starts_that_fail_leave_a_home_that_works(own_region):

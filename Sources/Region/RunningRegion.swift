@@ -40,8 +40,18 @@ public final class RunningRegion: Sendable {
     let lock = try HomeLock(home: options.home, clock: clock, command: CommandLine.arguments.joined(separator: " "))
     if options.timeScale > 1 { logger.notice("time runs faster", metadata: ["scale": "\(options.timeScale)"]) }
     let parts = try await RegionParts(options, clock: clock, random: random, logger: logger, progress: progress)
-    let access = try await parts.rootAccess(options)
+    do { return try await open(parts, options, lock: lock) } catch {
+      // A bridge made for this start alone goes with it; instances that live on keep theirs.
+      if parts.network != nil, (try? await parts.driver.list())?.isEmpty == true { try? await parts.driver.teardown() }
+      throw error
+    }
+  }
 
+  /// Listens, takes up what an earlier process left, and begins to work.
+  private static func open(_ parts: RegionParts, _ options: RegionOptions, lock: HomeLock) async throws -> RunningRegion {
+    let clock = parts.clock
+    let logger = parts.logger
+    let access = try await parts.rootAccess(options)
     let vouched = options.certificateNames
     let tls = options.isLoopback ? nil : try parts.certificate(names: vouched.names, addresses: vouched.addresses)
     let responder = parts.gateway.responder
