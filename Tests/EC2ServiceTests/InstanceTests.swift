@@ -157,6 +157,22 @@ final class InstanceTests: XCTestCase {
     XCTAssertEqual(state, "running")
   }
 
+  func testWhatEndedWithAnErrorIsEndedAllTheSame() async throws {
+    let world = try await World()
+    let id = try await world.run()[0]
+    await world.outside.driver.kill(id)
+    let service = world.service
+    let following = Task { await service.followExits() }
+    defer { following.cancel() }
+    try await world.wait(id, "stopped")
+    let stop = await world.code("StopInstances", ["InstanceIds": strings([id])])
+    XCTAssertNil(stop, "stopping what is stopped changes nothing, however it ended")
+    _ = try await world.call("TerminateInstances", ["InstanceIds": strings([id])])
+    try await world.wait(id, "terminated")
+    let terminate = await world.code("TerminateInstances", ["InstanceIds": strings([id])])
+    XCTAssertNil(terminate)
+  }
+
   func testInstanceStatusIsProbed() async throws {
     let world = try await World()
     let id = try await world.run()[0]

@@ -55,7 +55,9 @@ extension EC2Operations {
       var changes: [Obj<InstanceStateChange>] = []
       for stored in try await instances(ids, in: call.scope) {
         let before = stored.value.state
-        if already.contains(before), stored.value.stateReason?.code != LifeReason.stuck {
+        // Only what is still on its way can be stuck there; the same code on an ended instance says how it ended.
+        let isStuck = stored.value.stateReason?.code == LifeReason.stuck && move.legalSources.contains(before)
+        if already.contains(before), !isStuck {
           changes.append(stateChange(stored.id, from: before, to: before))
           continue
         }
