@@ -26,7 +26,7 @@ struct RegionParts: Sendable {
   let ec2: EC2Service
   let codeDeploy: CodeDeployService
   let driver: NamespaceDriver
-  /// Nil where this machine cannot give instances a network; why is in `networkProblem`.
+  /// Nil where this machine cannot give instances a network; the log says why.
   let network: DriverNetwork?
   let gateway: Gateway
   let tasks: TaskRunner

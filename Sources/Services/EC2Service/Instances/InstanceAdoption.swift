@@ -55,22 +55,23 @@ extension EC2Service {
     let exits = world.driver.exits()
     // What ended before the subscription tells nobody any more.
     for stored in (try? await world.store.listAll(InstanceRecord.self)) ?? [] where stored.value.state == .running {
-      await noteEnd(of: stored.id)
+      await noteEnd(of: stored.id) { stored }
     }
-    for await instanceId in exits { await noteEnd(of: instanceId) }
+    for await instanceId in exits {
+      await noteEnd(of: instanceId) { try await world.store.listAll(InstanceRecord.self).first { $0.id == instanceId } }
+    }
   }
 
-  private func noteEnd(of instanceId: String) async {
-    do { try await ended(instanceId) } catch {
+  private func noteEnd(of instanceId: String, find: () async throws -> Stored<InstanceRecord>?) async {
+    do {
+      if let stored = try await find() { try await ended(stored) }
+    } catch {
       logger.error("cannot note the end of an instance", metadata: ["instance": "\(instanceId)", "error": "\(error)"])
     }
   }
 
-  private func ended(_ instanceId: String) async throws {
-    guard
-      let stored = try await world.store.listAll(InstanceRecord.self).first(where: { $0.id == instanceId }),
-      stored.value.state == .running, stored.value.rebooting != true, let handle = stored.value.handle
-    else { return }
+  private func ended(_ stored: Stored<InstanceRecord>) async throws {
+    guard stored.value.state == .running, stored.value.rebooting != true, let handle = stored.value.handle else { return }
     let found = try await world.driver.inspect(handle)
     guard found.condition != .running else { return }
     let move: InstanceMove = stored.value.shutdownBehavior == "terminate" ? .terminate : .stopped
@@ -83,9 +84,9 @@ extension EC2Service {
     // Its link, control groups and credentials would outlive it otherwise.
     if move == .stopped {
       try await world.driver.stop(handle, grace: 0)
-      try await world.metadata.withdraw(instanceId: instanceId)
+      try await world.metadata.withdraw(instanceId: stored.id)
     }
-    try await world.machine.apply(move, to: instanceId, in: stored.scope) {
+    try await world.machine.apply(move, to: stored.id, in: stored.scope) {
       if move == .stopped { $0.handle = nil }
       $0.stateReason = reason
     }

@@ -66,8 +66,7 @@ struct InstanceMachine: Sendable {
   @discardableResult
   func apply(
     _ move: InstanceMove, to instanceId: String, in scope: Scope,
-    change: @Sendable (inout InstanceRecord) -> Void = { _ in },
-    also: @Sendable (InstanceRecord, inout StoreCommit) throws -> Void = { _, _ in }
+    change: @Sendable (inout InstanceRecord) -> Void = { _ in }
   ) async throws -> InstanceRecord? {
     while true {
       guard let stored = try await store.get(InstanceRecord.self, in: scope, id: instanceId),
@@ -75,7 +74,6 @@ struct InstanceMachine: Sendable {
       else { return nil }
       var commit = StoreCommit()
       let record = try prepare(move, stored: stored, into: &commit, change: change)
-      try also(record, &commit)
       do {
         try await store.commit(commit)
         return record

@@ -29,12 +29,6 @@ struct DefaultVPC: Sendable {
     }
   }
 
-  func save(_ vpc: VPCRecord, in scope: Scope) async throws {
-    var commit = StoreCommit()
-    try commit.put(vpc, in: scope, id: Self.id, expecting: .present)
-    try await store.commit(commit)
-  }
-
   private func make(in scope: Scope) -> VPCRecord {
     let block = IPv4Block(cidr) ?? IPv4Block(base: 0xac1f_0000, prefix: 16)
     let subnets = Self.zones.enumerated().map { index, letter in

@@ -20,7 +20,7 @@ extension EC2Operations {
         "This machine cannot make images: ownRoot is missing: \(capabilities.missing[.ownRoot] ?? "the driver does not say why.") "
           + "`roadstead doctor` shows what to do.")
     }
-    let image = Self.wireImage(imageId, await world.images.current(), call)
+    let image = Self.wireImage(imageId, await world.images.current())
     let matches = try ResourceFilter.allMatch(filters, tags: [:]) { name in
       switch name {
       case "image-id": [imageId]
@@ -42,7 +42,7 @@ extension EC2Operations {
   /// The account that owns Amazon's own images, and here the built-in one.
   private static var amazon: String { "137112412989" }
 
-  private static func wireImage(_ id: String, _ status: ImageKeeper.Status, _ call: Call) -> Obj<Image> {
+  private static func wireImage(_ id: String, _ status: ImageKeeper.Status) -> Obj<Image> {
     Obj {
       $0[.imageId] = id
       $0[.name] = "roadstead-base"
